@@ -14,7 +14,9 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace snapbed::plan {
@@ -50,8 +52,17 @@ struct Plan {
 // Both directions; from_text throws std::runtime_error naming what is wrong and where.
 std::string to_text(const Plan& plan);
 Plan from_text(const std::string& text);
+// Whether a step of this name is listed below; from_text refuses any other.
+bool is_op(std::string_view op);
 // The plan disk's bytes, a multiple of 512.
 std::vector<std::uint8_t> to_disk(const std::string& text);
+// The way back, for the agent. Both throw std::runtime_error saying what is wrong. The first needs the header
+// sector only and gives the text's length in bytes (at most kPlanTextLimit); the second needs the whole disk or
+// at least the sectors of the text, and checks the checksum.
+inline constexpr std::size_t kPlanSector = 512;
+inline constexpr std::uint64_t kPlanTextLimit = 16u << 20;  // a plan is read into guest memory
+std::uint64_t disk_text_length(std::span<const std::uint8_t> bytes);
+std::string from_disk(std::span<const std::uint8_t> bytes);
 
 // A range in sectors, [first, first + count).
 struct Range {
