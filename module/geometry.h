@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Arithmetic of units: sectors, sub-blocks, chunks, tracking blocks.
+ *
+ * A sub-block (4 KiB) is what is copied; a chunk is the bookkeeping for up to
+ * 64 neighbouring sub-blocks, one bit each; a tracking block is a byte of the
+ * change map.  No bio, no lock, nothing that can fail.
+ */
+#ifndef BLKSNAP_GEOMETRY_H
+#define BLKSNAP_GEOMETRY_H
+
+#include <linux/bits.h>
+#include <linux/blk_types.h>
+#include <linux/log2.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+
+#define SUB_SHIFT 12
+#define SUB_BYTES (1U << SUB_SHIFT)
+#define SUB_SECTOR_SHIFT (SUB_SHIFT - SECTOR_SHIFT)
+#define SUB_SECTORS (1U << SUB_SECTOR_SHIFT)
+#define CHUNK_SUBS_SHIFT_MAX 6
+
+/* A range of sub-blocks inside one chunk. */
+struct span {
+	unsigned long chunk;
+	unsigned int first;
+	unsigned int count;
+};
+
+static inline u64 span_mask(const struct span *span)
+{
+	return GENMASK_ULL(span->first + span->count - 1, span->first);
+}
+
+/* Sub-blocks of a chunk as a shift, for the parameter chunk_minimum_shift. */
+static inline unsigned int chunk_subs_shift(unsigned int minimum_shift)
+{
+	return clamp(minimum_shift, (unsigned int)SUB_SHIFT,
+		     (unsigned int)(SUB_SHIFT + CHUNK_SUBS_SHIFT_MAX)) -
+	       SUB_SHIFT;
+}
+
+/* The part of sectors [first, end), not empty, that lies in one chunk. */
+static inline struct span span_at(sector_t first, sector_t end,
+				  unsigned int subs_shift)
+{
+	u64 sub = first >> SUB_SECTOR_SHIFT;
+	u64 last = (end - 1) >> SUB_SECTOR_SHIFT;
+	u64 chunk_last = sub | ((1ULL << subs_shift) - 1);
+
+	return (struct span){
+		.chunk = sub >> subs_shift,
+		.first = sub & ((1U << subs_shift) - 1),
+		.count = min(last, chunk_last) - sub + 1,
+	};
+}
+
+/* First sector after the chunk that holds @sector. */
+static inline sector_t chunk_end(sector_t sector, unsigned int subs_shift)
+{
+	unsigned int shift = subs_shift + SUB_SECTOR_SHIFT;
+
+	return ((sector >> shift) + 1) << shift;
+}
+
+static inline sector_t span_sector(const struct span *span,
+				   unsigned int subs_shift)
+{
+	return (((sector_t)span->chunk << subs_shift) + span->first)
+	       << SUB_SECTOR_SHIFT;
+}
+
+/*
+ * The smallest shift, at least @minimum, with which @units need at most
+ * @maximum_count pieces of 2^shift units.
+ */
+static inline unsigned int shift_for_count(u64 units, unsigned int minimum,
+					   u64 maximum_count)
+{
+	unsigned int shift = minimum;
+
+	while (shift < 63 &&
+	       (units >> shift) + !!(units & ((1ULL << shift) - 1)) >
+	       maximum_count)
+		shift++;
+	return shift;
+}
+
+#endif /* BLKSNAP_GEOMETRY_H */
