@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One row per operation, in the order of plan/plan.h. selftest, insmod, cycle_end and the last
+// rmmod are put in by build_plan and can also be written.
+#include "scenario/operations.h"
+
+namespace snapbed::scenario {
+namespace {
+
+Argument optional_argument(std::string key, Type type, std::string fallback = "",
+                           std::string choices = "") {
+  return {std::move(key), type, false, std::move(fallback), std::move(choices)};
+}
+Argument required_argument(std::string key, Type type, std::string choices = "") {
+  return {std::move(key), type, true, "", std::move(choices)};
+}
+Argument snapshot() {
+  return optional_argument("snapshot", Type::word, "snap");
+}
+Argument device(Type type = Type::device) {
+  return required_argument("device", type);
+}
+
+std::vector<Operation> make_operations() {
+  const auto need = required_argument;
+  const auto may = optional_argument;
+  return {
+      {"selftest", {device()}},
+      {"insmod", {}},
+      {"rmmod", {}},
+      {"fio_start", {need("name", Type::fio, "")}},
+      {"fio_stop", {need("name", Type::fio, "")}},
+      {"fio_wait", {need("name", Type::fio, "")}},
+      {"wait_writes", {device(Type::each), need("sectors", Type::number, "")}},
+      {"write",
+       {device(Type::each), may("writes", Type::number, "64", ""),
+        may("max", Type::sectors, "64K", "")}},
+      {"discard", {device(), need("first", Type::sectors, ""), need("count", Type::sectors, "")}},
+      {"zero", {device(), need("first", Type::sectors, ""), need("count", Type::sectors, "")}},
+      {"flush", {device(Type::each)}},
+      {"mkfs",
+       {device(), need("type", Type::choice, "ext4 xfs"), may("options", Type::text, "", "")}},
+      {"mount",
+       {device(), need("type", Type::choice, "ext4 xfs"), need("at", Type::text, ""),
+        may("options", Type::text, "", "")}},
+      {"umount", {need("at", Type::text, "")}},
+      {"dm_create", {need("name", Type::linear, "")}},
+      {"dm_remove", {need("name", Type::linear, "")}},
+      {"run", {need("command", Type::text, "")}},
+      {"create",
+       {snapshot(), need("devices", Type::devices, ""), may("low", Type::device, "", ""),
+        may("low_first", Type::sectors, "0", ""), may("low_piece", Type::sectors, "1M", ""),
+        may("low_pieces", Type::number, "4", ""), may("low_limit", Type::sectors, "", "")}},
+      {"append", {snapshot(), device(), need("ranges", Type::ranges, "")}},
+      {"take", {snapshot()}},
+      {"collect_images", {snapshot()}},
+      {"collect_trackers", {}},
+      {"copy_image",
+       {snapshot(), device(Type::each),
+        may("mode", Type::choice, "sequential", "sequential shuffled"),
+        may("threads", Type::number, "1", ""), may("block", Type::bytes, "1M", "")}},
+      {"read_map", {snapshot(), device(Type::each), may("window", Type::bytes, "64K", "")}},
+      {"mark_dirty", {device(), need("ranges", Type::ranges, "")}},
+      {"write_image",
+       {snapshot(), device(Type::each), may("writes", Type::number, "64", ""),
+        may("max", Type::sectors, "64K", "")}},
+      {"check_image", {snapshot(), device(Type::each), need("type", Type::choice, "ext4 xfs")}},
+      {"destroy", {snapshot()}},
+      {"remove_tracker", {device(Type::each)}},
+      {"wait_event",
+       {snapshot(), need("code", Type::choice, "low corrupted"),
+        may("count", Type::number, "1", ""), may("timeout_ms", Type::number, "30000", "")}},
+      {"cycle_end", {}},
+  };
+}
+
+}  // namespace
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> table = make_operations();
+  return table;
+}
+
+const Operation* find_operation(std::string_view op) {
+  for (const Operation& operation : operations())
+    if (operation.op == op) return &operation;
+  return nullptr;
+}
+
+}  // namespace snapbed::scenario

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Unrolls cycles into numbered steps.
+#include "scenario/plan_build.h"
+
+#include <algorithm>
+
+#include "journal/pattern.h"
+#include "scenario/steps.h"
+
+namespace snapbed::scenario {
+namespace {
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+class Builder {
+ public:
+  Builder(const Scenario& scenario, std::uint64_t seed) : scenario_(scenario) {
+    built_.plan.seed = seed;
+    built_.plan.scenario = scenario.name;
+    built_.plan.module_parameters = scenario.module_parameters;
+    for (const Disk& disk : scenario.disks)
+      built_.plan.devices[disk.name] = {"/dev/snapbed/" + disk.name, disk.name, 0, disk.sectors};
+    for (const Linear& linear : scenario.linears)
+      built_.plan.devices[linear.name] = {"/dev/mapper/" + linear.name, linear.disk, linear.first,
+                                          linear.sectors};
+  }
+
+  void add(const Step& step, std::uint32_t cycle) {
+    plan::Step out;
+    out.id = static_cast<std::uint32_t>(built_.plan.steps.size());
+    out.cycle = cycle;
+    out.op = step.op;
+    out.args = step.args;
+    out.expect = step.expect;
+    complete(out);
+    built_.plan.steps.push_back(std::move(out));
+  }
+
+  void add_all(const std::vector<Step>& steps, std::uint32_t cycle) {
+    for (const Step& step : steps) add(step, cycle);
+  }
+
+  void add_bare(const std::string& op, std::uint32_t cycle,
+                nlohmann::json args = nlohmann::json::object()) {
+    add(Step{0, op, std::move(args), {0}}, cycle);
+  }
+
+  Built finish() {
+    add_disks();
+    return std::move(built_);
+  }
+
+ private:
+  // What depends on the step's place in the plan.
+  void complete(plan::Step& step) {
+    if (step.op == "fio_start") step.args["job"] = fio_text(step);
+    if (step.op == "dm_create") step.args["table"] = linear_table(step.args["name"]);
+    if (step.op == "create") gather_low(step);
+    if (step.op == "copy_image") {
+      rename(step, "block", "block_bytes");
+      step.args["base"] = built_.evidence_sectors;
+      built_.evidence_sectors += device_sectors(scenario_, step.args["device"]);
+    }
+    if (step.op == "read_map") rename(step, "window", "window_bytes");
+    if (step.op == "write" || step.op == "write_image") rename(step, "max", "max_sectors");
+  }
+
+  static void rename(plan::Step& step, const char* from, const char* to) {
+    if (!step.args.contains(from)) return;
+    step.args[to] = step.args[from];
+    step.args.erase(from);
+  }
+
+  std::string fio_text(const plan::Step& step) const {
+    const std::string name = step.args["name"];
+    const auto fio = std::find_if(scenario_.fios.begin(), scenario_.fios.end(),
+                                  [&](const Fio& other) { return other.name == name; });
+    // fio takes seeds of 31 bits everywhere.
+    const std::uint64_t number = journal::step_key(built_.plan.seed, step.id) & 0x7fffffffU;
+    std::string text = replaced(fio->text, "%seed%", std::to_string(number));
+    for (const auto& [device, where] : built_.plan.devices)
+      text = replaced(text, "%" + device + "%", where.path);
+    return text;
+  }
+
+  std::string linear_table(const std::string& name) const {
+    const plan::Device& device = built_.plan.devices.at(name);
+    return "0 " + std::to_string(device.sectors) + " linear %" + device.disk + "% " +
+           std::to_string(device.first);
+  }
+
+  void gather_low(plan::Step& step) const {
+    nlohmann::json low;
+    if (step.args.contains("low")) {
+      const std::string device = step.args["low"];
+      low = {{"device", device},
+             {"first", step.args["low_first"]},
+             {"piece", step.args["low_piece"]},
+             {"pieces", step.args["low_pieces"]},
+             {"limit", step.args.contains("low_limit")
+                           ? step.args["low_limit"]
+                           : nlohmann::json(device_sectors(scenario_, device))}};
+    }
+    for (const char* key : {"low", "low_first", "low_piece", "low_pieces", "low_limit"})
+      step.args.erase(key);
+    if (!low.is_null()) step.args["low"] = low;
+  }
+
+  void add_disk(const std::string& name, journal::Role role, journal::Initial initial,
+                std::uint64_t sectors) {
+    built_.disks.push_back(
+        {static_cast<std::uint16_t>(built_.disks.size()), name, role, initial, sectors});
+  }
+
+  void add_disks() {
+    using journal::Initial;
+    using journal::Role;
+    const std::uint64_t plan_sectors =
+        plan::to_disk(plan::to_text(built_.plan)).size() / journal::kSectorBytes;
+    add_disk("plan", Role::plan, Initial::zero, plan_sectors);
+    add_disk("marks", Role::marks, Initial::zero, kMarksSectors);
+    add_disk("evidence", Role::evidence, Initial::zero,
+             std::max<std::uint64_t>(built_.evidence_sectors, 2048));
+    add_disk("files", Role::files, Initial::zero, kFilesSectors);
+    for (const Disk& disk : scenario_.disks)
+      add_disk(disk.name, disk.role, disk.initial, disk.sectors);
+  }
+
+  const Scenario& scenario_;
+  Built built_;
+};
+
+}  // namespace
+
+Built build_plan(const Scenario& scenario, std::uint64_t seed, std::uint32_t cycles) {
+  Builder builder(scenario, seed);
+  const auto data = std::find_if(scenario.disks.begin(), scenario.disks.end(),
+                                 [](const Disk& disk) { return disk.role == journal::Role::data; });
+  builder.add_bare("selftest", 0, {{"device", data->name}});
+  if (scenario.module) builder.add_bare("insmod", 0);
+  builder.add_all(scenario.setup, 0);
+  for (std::uint32_t cycle = 1; cycle <= cycles; ++cycle) {
+    builder.add_all(scenario.cycle, cycle);
+    builder.add_bare("cycle_end", cycle);
+  }
+  builder.add_all(scenario.teardown, cycles);
+  if (scenario.module) builder.add_bare("rmmod", cycles);
+  return builder.finish();
+}
+
+std::map<std::string, std::uint64_t> scaled_minimum(const Scenario& scenario,
+                                                    std::uint32_t cycles) {
+  std::map<std::string, std::uint64_t> scaled;
+  for (const auto& [name, value] : scenario.minimum) {
+    const double share = std::min(1.0, static_cast<double>(cycles) / scenario.cycles);
+    scaled[name] =
+        std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(value) * share));
+  }
+  return scaled;
+}
+
+}  // namespace snapbed::scenario

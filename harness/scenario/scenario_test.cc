@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Scenario files that are right, wrong in every way a person gets them wrong, and garbage.
+#include "scenario/scenario.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+#include "scenario/words.h"
+
+namespace snapbed::scenario {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+const std::string kGood = R"(promise = "nothing changes by itself"
+tags = ["smoke"]
+cycles = 3
+memory = "256M"
+setup = ["write device=data0,data1 writes=8"]
+cycle = [
+  "create devices=data0,data1 low=store0 low_piece=1M",
+  "append device=store0 ranges=0+8M,8M+8s",
+  {op = "run", command = "echo a b; exit 3", expect = 3},
+  "take expect=EBUSY,0",
+  "run command='sleep 1'",
+  "copy_image device=data0 mode=shuffled threads=4 block=64K",
+]
+[[disk]]
+name = "data0"
+size = "64M"
+[[disk]]
+name = "data1"
+size = "1s"
+[[disk]]
+name = "store0"
+size = "32M"
+role = "storage"
+[minimum]
+"twice.sectors_overwritten" = 1000
+[each_cycle]
+sectors_overwritten = 1000
+[expect]
+verdict = "fail"
+check = "log"
+[[rule]]
+action = "hold"
+disk = "data0"
+op = "read"
+after = {kind = "step_end", op = "take", cycle = 2}
+release = {match = {disk = "data0", op = "write", same_chunk = "256K"}, time_ms = 500}
+)";
+
+Scenario read(const std::string& text) {
+  return parse(text, "promises.toml", "/nonexistent");
+}
+
+std::string error_of(const std::string& text) {
+  try {
+    read(text);
+  } catch (const BadScenario& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+std::string changed(const std::string& from, const std::string& to) {
+  std::string text = kGood;
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(Scenario, ReadsValues) {
+  const Scenario scenario = read(kGood);
+  EXPECT_EQ(scenario.name, "promises");
+  EXPECT_EQ(scenario.cycles, 3U);
+  EXPECT_EQ(scenario.memory_bytes, 256ULL << 20U);
+  ASSERT_EQ(scenario.disks.size(), 3U);
+  EXPECT_EQ(scenario.disks[0].initial, journal::Initial::seeded);
+  EXPECT_EQ(scenario.disks[1].sectors, 1U);
+  EXPECT_EQ(scenario.disks[2].role, journal::Role::storage);
+  EXPECT_EQ(scenario.disks[2].initial, journal::Initial::zero);
+  ASSERT_EQ(scenario.setup.size(), 2U) << "device=a,b repeats the step";
+  EXPECT_EQ(scenario.setup[1].args["device"], "data1");
+  ASSERT_EQ(scenario.cycle.size(), 6U);
+  EXPECT_EQ(scenario.cycle[1].args["ranges"].dump(), "[[0,16384],[16384,8]]");
+  EXPECT_EQ(scenario.cycle[2].args["command"], "echo a b; exit 3");
+  EXPECT_EQ(scenario.cycle[2].expect, std::vector<std::int32_t>{3});
+  EXPECT_EQ(scenario.cycle[3].expect, (std::vector<std::int32_t>{16, 0}));
+  EXPECT_EQ(scenario.cycle[4].args["command"], "sleep 1");
+  EXPECT_EQ(scenario.cycle[5].args["block"], 65536);
+  EXPECT_EQ(scenario.minimum.at("twice.sectors_overwritten"), 1000U);
+  EXPECT_EQ(scenario.each_cycle.at("sectors_overwritten"), 1000U);
+  EXPECT_EQ(scenario.expect->verdict, "fail");
+  EXPECT_EQ(scenario.rules[0]["release"]["match"]["same_chunk_bytes"], 262144);
+  EXPECT_EQ(scenario.rules[0]["after"]["cycle"], 2);
+}
+
+TEST(Scenario, UnknownKeyNamesLineAndNearest) {
+  const std::string error = error_of(changed("cycles = 3", "cylces = 3"));
+  EXPECT_THAT(error, StartsWith("promises.toml:3: unknown key \"cylces\""));
+  EXPECT_THAT(error, HasSubstr("(nearest: cycles)"));
+}
+
+struct Wrong {
+  const char* from;
+  const char* to;
+  const char* says;
+};
+
+class WrongScenario : public ::testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongScenario, IsRefusedWithALineAndWhatWasExpected) {
+  const std::string error = error_of(changed(GetParam().from, GetParam().to));
+  EXPECT_THAT(error, ::testing::MatchesRegex("promises\\.toml:[1-9][0-9]*: .*expected.*"));
+  EXPECT_THAT(error, HasSubstr(GetParam().says));
+  EXPECT_THAT(error, ::testing::Not(HasSubstr("\n")));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, WrongScenario,
+    ::testing::Values(
+        Wrong{"cycles = 3", "cycles = \"3\"", ":3: \"cycles\" in the scenario is string"},
+        Wrong{"cycles = 3", "cycles = 0", "is 0; expected 1.."},
+        Wrong{"cycles = 3", "cycles = -1", "is -1; expected 1.."},
+        Wrong{"cycles = 3", "cycles = 3\ncycles = 4", ":4: "},
+        Wrong{"size = \"64M\"", "size = \"0\"", ":16: \"size\" is 0 bytes"},
+        Wrong{"size = \"64M\"", "size = \"64\"", "\"64\"; expected a size"},
+        Wrong{"size = \"64M\"", "size = 64", "is integer; expected a size"},
+        Wrong{"size = \"64M\"", "size = \"513B\"", "expected a multiple of 512"},
+        Wrong{"size = \"64M\"", "size = \"9999999T\"", "expected"},
+        Wrong{"size = \"64M\"", "", "has no \"size\""},
+        Wrong{"name = \"data1\"", "name = \"data0\"", "used twice"},
+        Wrong{"name = \"data1\"", "name = \"marks\"", "testbed's own"},
+        Wrong{"name = \"data1\"", "name = \"../etc\"", "not usable"},
+        Wrong{"role = \"storage\"", "role = \"storge\"", "(nearest: storage)"},
+        Wrong{"tags = [\"smoke\"]", "tags = [\"smok\"]", "(nearest: smoke)"},
+        Wrong{"tags = [\"smoke\"]", "tags = [5]", "expected a string"},
+        Wrong{"\"take expect", "\"taek expect", ":10: unknown operation \"taek\""},
+        Wrong{"EBUSY", "EBUSI", "(nearest: EBUSY)"},
+        Wrong{"mode=shuffled", "mod=shuffled", "(nearest: mode)"},
+        Wrong{"mode=shuffled", "mode=shufled", "(nearest: shuffled)"},
+        Wrong{"device=store0", "device=stor0", "(nearest: store0)"},
+        Wrong{"device=store0", "device=store0 device=store0", "twice"},
+        Wrong{"device=store0", "device", "without a value"},
+        Wrong{"device=store0 ", "", "has no \"device\""},
+        Wrong{"ranges=0+8M,8M+8s", "ranges=0-8M", "FIRST+COUNT"},
+        Wrong{"ranges=0+8M,8M+8s", "ranges=0+64M", "device of 65536; expected a range inside"},
+        Wrong{"command='sleep 1'", "command='sleep 1", "not closed"},
+        Wrong{"op = \"run\"", "op = 5", "expected a string"},
+        Wrong{"\"twice.sectors_overwritten\"", "\"twcie.x\"", "(nearest: twice)"},
+        Wrong{"sectors_overwritten = 1000\n[expect]", "sectors = 1\n[expect]",
+              "unknown key \"sectors\""},
+        Wrong{"verdict = \"fail\"", "verdict = \"fial\"", "(nearest: fail)"},
+        Wrong{"action = \"hold\"", "action = \"held\"", "(nearest: hold)"},
+        Wrong{"op = \"take\", cycle", "op = \"teak\", cycle", "expected an operation"},
+        Wrong{"promise = \"nothing changes by itself\"", "", "has no \"promise\""},
+        Wrong{"promise = \"nothing", "promise = nothing", "expected TOML"}));
+
+TEST(Scenario, MissingFilesAreNamed) {
+  EXPECT_THAT(error_of(kGood + "[[fio]]\nname = \"small\"\nfile = \"small.fio\"\n"),
+              HasSubstr("promises.toml:39: fio job file /nonexistent/small.fio is not there"));
+  EXPECT_THROW(load("/nonexistent/a.toml"), BadScenario);
+  EXPECT_THAT(error_of(kGood + "[[fio]]\nname = \"small\"\nfile = \"../small.fio\"\n"),
+              HasSubstr("expected the name of a file beside"));
+}
+
+TEST(Scenario, FioReferencesAreChecked) {
+  const std::string folder = ::testing::TempDir();
+  std::ofstream(folder + "/typo.fio") << "[a]\nfilename=%data0%\nrandseed=%sead%\n";
+  try {
+    parse(kGood + "[[fio]]\nname = \"small\"\nfile = \"typo.fio\"\n", folder + "/p.toml", folder);
+    FAIL() << "accepted";
+  } catch (const BadScenario& error) {
+    EXPECT_THAT(error.what(), HasSubstr("typo.fio:3: %sead% stands for nothing"));
+    EXPECT_THAT(error.what(), HasSubstr("(nearest: seed)"));
+  }
+}
+
+// Any bytes give a scenario or a BadScenario with a line, never another exception or a crash.
+TEST(Scenario, SurvivesGarbage) {
+  std::mt19937_64 random(20260101);
+  int refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string text = kGood;
+    const auto changes = 1 + random() % 8;
+    for (std::uint64_t i = 0; i < changes; ++i) {
+      const auto at = random() % text.size();
+      switch (random() % 4) {
+        case 0:
+          text[at] = static_cast<char>(random());
+          break;
+        case 1:
+          text.erase(at, random() % 40);
+          break;
+        case 2:
+          text.insert(at, text.substr(random() % text.size(), random() % 40));
+          break;
+        default:
+          text[at] = "=[]{}\"'.,\n#0-"[random() % 13];
+          break;
+      }
+      if (text.empty()) text = "x";
+    }
+    const std::string error = error_of(text);
+    if (error == "accepted") continue;
+    ++refused;
+    EXPECT_THAT(error, StartsWith("promises.toml:"));
+  }
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(Words, SizesAreStrict) {
+  EXPECT_EQ(parse_size("0"), 0U);
+  EXPECT_EQ(parse_size("8s"), 4096U);
+  EXPECT_EQ(parse_size("2G"), 2ULL << 30U);
+  EXPECT_EQ(parse_size("512B"), 512U);
+  for (const char* wrong : {"", "5", "K", "-1K", "1k", " 1K", "1K ", "99999999999999T", "0x1K"})
+    EXPECT_EQ(parse_size(wrong), std::nullopt) << wrong;
+}
+
+}  // namespace
+}  // namespace snapbed::scenario

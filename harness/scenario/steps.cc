@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Steps: tokens of the compact form, arguments by the table of operations, references resolved.
+#include "scenario/steps.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "scenario/operations.h"
+#include "scenario/words.h"
+
+namespace snapbed::scenario {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, int>, 24> kErrors = {{
+    {"EPERM", EPERM},
+    {"ENOENT", ENOENT},
+    {"ESRCH", ESRCH},
+    {"EINTR", EINTR},
+    {"EIO", EIO},
+    {"ENXIO", ENXIO},
+    {"EAGAIN", EAGAIN},
+    {"ENOMEM", ENOMEM},
+    {"EACCES", EACCES},
+    {"EFAULT", EFAULT},
+    {"EBUSY", EBUSY},
+    {"EEXIST", EEXIST},
+    {"ENODEV", ENODEV},
+    {"EINVAL", EINVAL},
+    {"ENOTTY", ENOTTY},
+    {"EFBIG", EFBIG},
+    {"ENOSPC", ENOSPC},
+    {"EROFS", EROFS},
+    {"ENODATA", ENODATA},
+    {"EPROTO", EPROTO},
+    {"EOPNOTSUPP", EOPNOTSUPP},
+    {"EALREADY", EALREADY},
+    {"ETIMEDOUT", ETIMEDOUT},
+    {"EPIPE", EPIPE},
+}};
+
+// A step as written, before its operation gives the arguments types.
+struct Written {
+  std::uint32_t line = 0;
+  std::string op;
+  std::vector<std::pair<std::string, std::string>> values;
+};
+
+class StepReader {
+ public:
+  StepReader(const Scenario& scenario, std::uint32_t line) : scenario_(scenario), line_(line) {}
+
+  std::vector<Step> read(const Written& written);
+
+ private:
+  [[noreturn]] void refuse_here(const std::string& what) const {
+    refuse(scenario_.file, line_, what);
+  }
+  std::string known_device(const std::string& op, const std::string& name) const;
+  std::uint64_t sectors(const std::string& what, const std::string& value) const;
+  nlohmann::json ranges(const std::string& what, const std::string& value) const;
+  nlohmann::json value_of(const Operation& operation, const Argument& argument,
+                          const std::string& value) const;
+  std::vector<std::int32_t> expectation(const std::string& value) const;
+  void check_ranges_fit(const Step& step) const;
+
+  const Scenario& scenario_;
+  std::uint32_t line_;
+};
+
+std::vector<std::string> operation_names() {
+  std::vector<std::string> names;
+  for (const Operation& operation : operations()) names.push_back(operation.op);
+  return names;
+}
+
+std::vector<std::string> argument_names(const Operation& operation) {
+  std::vector<std::string> names;
+  for (const Argument& argument : operation.arguments) names.push_back(argument.key);
+  names.emplace_back("expect");
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
+std::string StepReader::known_device(const std::string& op, const std::string& name) const {
+  const auto names = device_names(scenario_);
+  if (std::find(names.begin(), names.end(), name) != names.end()) return name;
+  refuse_here("step \"" + op + "\" names the device \"" + name +
+              "\", which the scenario does not have; " + "expected one of " + joined(names) +
+              nearest_note(name, names));
+}
+
+std::uint64_t StepReader::sectors(const std::string& what, const std::string& value) const {
+  const auto bytes = parse_size(value);
+  if (!bytes || *bytes % journal::kSectorBytes != 0)
+    refuse_here(what + " is \"" + value +
+                "\"; expected a size in whole sectors like 8s, 4K, 1M (a bare number is only 0)");
+  return *bytes / journal::kSectorBytes;
+}
+
+nlohmann::json StepReader::ranges(const std::string& what, const std::string& value) const {
+  nlohmann::json list = nlohmann::json::array();
+  for (const std::string& part : split(value, ',')) {
+    const auto pair = split(part, '+');
+    if (pair.size() != 2)
+      refuse_here(what + " holds \"" + part + "\"; expected FIRST+COUNT, for example 0+16M,32M+8s");
+    list.push_back({sectors(what, pair[0]), sectors(what, pair[1])});
+  }
+  return list;
+}
+
+nlohmann::json StepReader::value_of(const Operation& operation, const Argument& argument,
+                                    const std::string& value) const {
+  const std::string what = "\"" + argument.key + "\" of step \"" + operation.op + "\"";
+  switch (argument.type) {
+    case Type::text:
+      return value;
+    case Type::word:
+      if (value.empty() ||
+          value.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+        refuse_here(what + " is \"" + value + "\"; expected a word of a-z, 0-9 and -");
+      return value;
+    case Type::choice: {
+      const auto choices = split(argument.choices, ' ');
+      if (std::find(choices.begin(), choices.end(), value) == choices.end())
+        refuse_here(what + " is \"" + value + "\"; expected one of " + joined(choices) +
+                    nearest_note(value, choices));
+      return value;
+    }
+    case Type::number: {
+      const auto number = parse_number(value);
+      if (!number) refuse_here(what + " is \"" + value + "\"; expected a whole number");
+      return *number;
+    }
+    case Type::sectors:
+      return sectors(what, value);
+    case Type::bytes: {
+      const std::uint64_t count = sectors(what, value);
+      if (count == 0) refuse_here(what + " is 0; expected at least 512B");
+      return count * journal::kSectorBytes;
+    }
+    case Type::device:
+      return known_device(operation.op, value);
+    case Type::devices:
+    case Type::each: {
+      nlohmann::json list = nlohmann::json::array();
+      for (const std::string& name : split(value, ','))
+        list.push_back(known_device(operation.op, name));
+      return list;
+    }
+    case Type::linear: {
+      std::vector<std::string> names;
+      for (const Linear& linear : scenario_.linears) names.push_back(linear.name);
+      if (std::find(names.begin(), names.end(), value) == names.end())
+        refuse_here(what + " is \"" + value + "\"; expected a [[linear]] of the scenario: " +
+                    joined(names) + nearest_note(value, names));
+      return value;
+    }
+    case Type::fio: {
+      std::vector<std::string> names;
+      for (const Fio& fio : scenario_.fios) names.push_back(fio.name);
+      if (std::find(names.begin(), names.end(), value) == names.end())
+        refuse_here(what + " is \"" + value + "\"; expected a [[fio]] of the scenario: " +
+                    joined(names) + nearest_note(value, names));
+      return value;
+    }
+    case Type::ranges:
+      return ranges(what, value);
+  }
+  refuse_here(what + " has no type");
+}
+
+std::vector<std::int32_t> StepReader::expectation(const std::string& value) const {
+  std::vector<std::int32_t> list;
+  for (const std::string& part : split(value, ',')) {
+    if (const auto number = parse_number(part); number && *number < 256) {
+      list.push_back(static_cast<std::int32_t>(*number));
+      continue;
+    }
+    std::vector<std::string> names;
+    const auto before = list.size();
+    for (const auto& [name, number] : kErrors) {
+      names.emplace_back(name);
+      if (part == name) list.push_back(number);
+    }
+    if (list.size() == before)
+      refuse_here("\"expect\" holds \"" + part + "\"; expected errno names or numbers 0..255" +
+                  nearest_note(part, names));
+  }
+  return list;
+}
+
+void StepReader::check_ranges_fit(const Step& step) const {
+  if (!step.args.contains("device")) return;
+  const auto size = device_sectors(scenario_, step.args["device"].get<std::string>());
+  nlohmann::json list = nlohmann::json::array();
+  if (step.args.contains("ranges")) list = step.args["ranges"];
+  if (step.args.contains("first")) list.push_back({step.args["first"], step.args["count"]});
+  // A step that expects an error may ask for the impossible on purpose.
+  if (step.expect != std::vector<std::int32_t>{0}) return;
+  for (const auto& range : list) {
+    const auto first = range[0].get<std::uint64_t>();
+    const auto count = range[1].get<std::uint64_t>();
+    if (count == 0 || first > size || count > size - first)
+      refuse_here("step \"" + step.op + "\" asks for sectors [" + std::to_string(first) + ", +" +
+                  std::to_string(count) + ") of a device of " + std::to_string(size) +
+                  "; expected a range inside it, or \"expect\" with the error");
+  }
+}
+
+std::vector<Step> StepReader::read(const Written& written) {
+  const Operation* operation = find_operation(written.op);
+  if (operation == nullptr)
+    refuse_here("unknown operation \"" + written.op + "\"; expected one of " +
+                joined(operation_names()) + nearest_note(written.op, operation_names()));
+  Step step{line_, written.op, nlohmann::json::object(), {0}};
+  for (const auto& [key, value] : written.values) {
+    const auto known = argument_names(*operation);
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      refuse_here("step \"" + written.op + "\" has no argument \"" + key + "\"; expected one of " +
+                  joined(known) + nearest_note(key, known));
+    const auto same = std::count_if(written.values.begin(), written.values.end(),
+                                    [&key = key](const auto& other) { return other.first == key; });
+    if (same > 1)
+      refuse_here("step \"" + written.op + "\" has \"" + key + "\" twice; expected once");
+    if (key == "expect") step.expect = expectation(value);
+  }
+  std::vector<std::string> repeat;
+  for (const Argument& argument : operation->arguments) {
+    const auto found = std::find_if(written.values.begin(), written.values.end(),
+                                    [&](const auto& pair) { return pair.first == argument.key; });
+    if (found == written.values.end() && argument.required)
+      refuse_here("step \"" + written.op + "\" has no \"" + argument.key + "\"; expected " +
+                  joined(argument_names(*operation)));
+    const std::string& value = found == written.values.end() ? argument.fallback : found->second;
+    if (found == written.values.end() && value.empty()) continue;
+    const nlohmann::json parsed = value_of(*operation, argument, value);
+    if (argument.type == Type::each)
+      repeat = parsed.get<std::vector<std::string>>();
+    else
+      step.args[argument.key] = parsed;
+  }
+  std::vector<Step> steps;
+  for (const std::string& device : repeat) {
+    step.args["device"] = device;
+    steps.push_back(step);
+  }
+  if (repeat.empty()) steps.push_back(step);
+  for (const Step& each : steps) check_ranges_fit(each);
+  return steps;
+}
+
+// "op key=value key='a b'". Refuses a token without "=".
+Written tokens(const std::string& file, std::uint32_t line, const std::string& text) {
+  Written written{line, "", {}};
+  std::size_t at = 0;
+  while ((at = text.find_first_not_of(' ', at)) != std::string::npos) {
+    if (written.op.empty()) {
+      const std::size_t end = std::min(text.find(' ', at), text.size());
+      written.op = text.substr(at, end - at);
+      at = end;
+      continue;
+    }
+    const std::size_t equals = text.find_first_of("= ", at);
+    if (equals == std::string::npos || text[equals] == ' ')
+      refuse(file, line,
+             "step \"" + text + "\" has the word \"" +
+                 text.substr(at, std::min(equals, text.size()) - at) +
+                 "\" without a value; expected \"op key=value ...\"");
+    const bool quoted = equals + 1 < text.size() && text[equals + 1] == '\'';
+    const std::size_t first = equals + (quoted ? 2 : 1);
+    const std::size_t end = text.find(quoted ? '\'' : ' ', first);
+    if (quoted && end == std::string::npos)
+      refuse(file, line, "step \"" + text + "\" opens a quote that is not closed; expected '...'");
+    written.values.emplace_back(text.substr(at, equals - at),
+                                text.substr(first, std::min(end, text.size()) - first));
+    at = end == std::string::npos ? text.size() : end + (quoted ? 1 : 0);
+  }
+  if (written.op.empty()) refuse(file, line, "an empty step; expected \"op key=value ...\"");
+  return written;
+}
+
+Written from_table(const std::string& file, const toml::table& table) {
+  const Table view(table, file, "a step");
+  Written written{view.line(), view.text("op"), {}};
+  for (const auto& [key, node] : table) {
+    if (key.str() == "op") continue;
+    std::string value;
+    if (const auto* text = node.as_string())
+      value = text->get();
+    else if (const auto* number = node.as_integer())
+      value = std::to_string(number->get());
+    else
+      refuse(file, line_of(node),
+             "\"" + std::string(key.str()) + "\" of step \"" + written.op + "\" is " +
+                 type_name(node) + "; expected a string or a number");
+    written.values.emplace_back(std::string(key.str()), value);
+  }
+  return written;
+}
+
+}  // namespace
+
+std::vector<std::string> disk_names(const Scenario& scenario) {
+  std::vector<std::string> names;
+  for (const Disk& disk : scenario.disks) names.push_back(disk.name);
+  return names;
+}
+
+std::vector<std::string> device_names(const Scenario& scenario) {
+  std::vector<std::string> names = disk_names(scenario);
+  for (const Linear& linear : scenario.linears) names.push_back(linear.name);
+  return names;
+}
+
+std::uint64_t device_sectors(const Scenario& scenario, const std::string& name) {
+  for (const Disk& disk : scenario.disks)
+    if (disk.name == name) return disk.sectors;
+  for (const Linear& linear : scenario.linears)
+    if (linear.name == name) return linear.sectors;
+  throw std::logic_error("device_sectors: no device " + name);
+}
+
+std::vector<Step> parse_steps(const Table& root, const std::string& key, const Scenario& scenario) {
+  std::vector<Step> steps;
+  const toml::array* array = root.array_or_null(key);
+  if (array == nullptr) return steps;
+  for (const toml::node& node : *array) {
+    const std::uint32_t line = line_of(node);
+    Written written;
+    if (const auto* text = node.as_string())
+      written = tokens(root.file(), line, text->get());
+    else if (const auto* table = node.as_table())
+      written = from_table(root.file(), *table);
+    else
+      refuse(root.file(), line,
+             "an element of \"" + key + "\" is " + type_name(node) +
+                 "; expected a step: \"op key=value ...\" or {op = \"...\", ...}");
+    for (Step& step : StepReader(scenario, line).read(written)) steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+}  // namespace snapbed::scenario
