@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bio.h>
+#include <linux/slab.h>
+
+#include "chunk.h"
+#include "geometry.h"
+
+static struct kmem_cache *chunk_cache;
+static struct kmem_cache *run_cache;
+static struct kmem_cache *copy_cache;
+
+int chunk_caches_create(void)
+{
+	chunk_cache = kmem_cache_create("blksnap_chunk", sizeof(struct chunk),
+					0, 0, NULL);
+	run_cache = kmem_cache_create("blksnap_run", sizeof(struct run),
+				      0, 0, NULL);
+	copy_cache = kmem_cache_create("blksnap_copy", sizeof(struct copy),
+				       0, 0, NULL);
+	if (chunk_cache && run_cache && copy_cache)
+		return 0;
+	chunk_caches_destroy();
+	return -ENOMEM;
+}
+
+void chunk_caches_destroy(void)
+{
+	kmem_cache_destroy(chunk_cache);
+	kmem_cache_destroy(run_cache);
+	kmem_cache_destroy(copy_cache);
+}
+
+struct chunk *chunk_alloc(gfp_t gfp)
+{
+	struct chunk *chunk = kmem_cache_zalloc(chunk_cache, gfp);
+
+	if (chunk)
+		spin_lock_init(&chunk->lock);
+	return chunk;
+}
+
+void chunk_free(struct chunk *chunk)
+{
+	struct hlist_node *next;
+	struct run *run;
+
+	WARN_ON_ONCE(!hlist_empty(&chunk->copies));
+	hlist_for_each_entry_safe(run, next, &chunk->runs, node)
+		run_free(run);
+	kmem_cache_free(chunk_cache, chunk);
+}
+
+struct run *run_alloc(struct chunk *chunk, unsigned int first,
+		      unsigned int count, gfp_t gfp)
+{
+	struct run *run = kmem_cache_zalloc(run_cache, gfp);
+
+	if (!run)
+		return NULL;
+	INIT_LIST_HEAD(&run->dirty_node);
+	run->chunk = chunk;
+	run->first = first;
+	run->count = count;
+	return run;
+}
+
+void run_free(struct run *run)
+{
+	diff_buffer_put(run->buffer);
+	kmem_cache_free(run_cache, run);
+}
+
+struct run *run_split(struct run *run, unsigned int count, gfp_t gfp)
+{
+	struct run *rest;
+	unsigned int i;
+
+	rest = run_alloc(run->chunk, run->first + count, run->count - count,
+			 gfp);
+	if (!rest)
+		return NULL;
+	rest->buffer = diff_buffer_alloc(rest->count, gfp);
+	if (!rest->buffer) {
+		run_free(rest);
+		return NULL;
+	}
+	for (i = 0; i < rest->count; i++)
+		copy_highpage(rest->buffer->pages[i],
+			      run->buffer->pages[count + i]);
+	return rest;
+}
+
+void copy_free(struct copy *copy)
+{
+	if (copy->run)
+		run_free(copy->run);
+	kmem_cache_free(copy_cache, copy);
+}
+
+struct copy *copy_alloc(struct chunk *chunk, unsigned int first,
+			unsigned int count, gfp_t gfp)
+{
+	struct copy *copy = kmem_cache_zalloc(copy_cache, gfp);
+
+	if (!copy)
+		return NULL;
+	bio_list_init(&copy->waiters);
+	bio_list_init(&copy->image_waiters);
+	copy->run = run_alloc(chunk, first, count, gfp);
+	if (copy->run)
+		copy->run->buffer = diff_buffer_alloc(count, gfp);
+	if (!copy->run || !copy->run->buffer) {
+		copy_free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+struct run *chunk_run_at(struct chunk *chunk, unsigned int sub)
+{
+	struct run *run;
+
+	lockdep_assert_held(&chunk->lock);
+	hlist_for_each_entry(run, &chunk->runs, node)
+		if (sub - run->first < run->count)
+			return run;
+	return NULL;
+}
+
+struct copy *chunk_copy_of(struct chunk *chunk, u64 mask)
+{
+	struct copy *copy;
+
+	lockdep_assert_held(&chunk->lock);
+	hlist_for_each_entry(copy, &chunk->copies, node)
+		if (run_mask(copy->run) & mask)
+			return copy;
+	return NULL;
+}

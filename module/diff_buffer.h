@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Old data in memory: up to a chunk of pages, one per sub-block.
+ *
+ * Written once, by the read or the copy that fills it; whoever may see it
+ * afterwards holds a reference and only reads.
+ */
+#ifndef BLKSNAP_DIFF_BUFFER_H
+#define BLKSNAP_DIFF_BUFFER_H
+
+#include <linux/mm_types.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+struct bio;
+
+struct diff_buffer {
+	refcount_t refs;
+	unsigned int count;
+	struct page *pages[];
+};
+
+/* @count pages, zeroed; NULL when @gfp does not give them. */
+struct diff_buffer *diff_buffer_alloc(unsigned int count, gfp_t gfp);
+struct diff_buffer *diff_buffer_get(struct diff_buffer *buffer);
+void diff_buffer_put(struct diff_buffer *buffer);
+
+/* Adds pages [first, first + count) to @bio, @bytes in all. */
+void diff_buffer_add_to_bio(struct diff_buffer *buffer, unsigned int first,
+			    unsigned int bytes, struct bio *bio);
+/* Copies between the buffer from byte @offset and all of @bio's data. */
+void diff_buffer_to_bio(struct diff_buffer *buffer, unsigned int offset,
+			struct bio *bio);
+void diff_buffer_from_bio(struct diff_buffer *buffer, unsigned int offset,
+			  unsigned int bytes, struct bio *bio,
+			  unsigned int bio_offset);
+void diff_buffer_copy(struct diff_buffer *to, const struct diff_buffer *from);
+
+#endif /* BLKSNAP_DIFF_BUFFER_H */

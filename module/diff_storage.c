@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/slab.h>
+
+#include "diff_storage.h"
+#include "geometry.h"
+#include "params.h"
+
+/* One opened device of a storage. */
+struct storage_holder {
+	struct list_head node;
+	struct block_device *bdev;
+};
+
+/* Every region of every snapshot: no two may overlap on their disk. */
+static DEFINE_MUTEX(all_regions_lock);
+static LIST_HEAD(all_regions);
+
+static void kick_clients(struct diff_storage *storage)
+{
+	struct diff_client *client;
+
+	lockdep_assert_held(&storage->lock);
+	list_for_each_entry(client, &storage->clients, node)
+		queue_work(client->wq, client->work);
+}
+
+static void post_corrupted(struct diff_storage *storage)
+{
+	struct diff_client *client;
+
+	lockdep_assert_held(&storage->lock);
+	list_for_each_entry(client, &storage->clients, node) {
+		client->corrupted.corrupted.err_code = -storage->error;
+		event_queue_post(storage->queue, &client->corrupted);
+	}
+}
+
+void diff_storage_corrupt(struct diff_storage *storage, int error)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	if (!storage->error) {
+		WRITE_ONCE(storage->error, error);
+		if (!storage->inflight)
+			post_corrupted(storage);
+		kick_clients(storage);
+		pr_warn("blksnap: a snapshot is corrupted: error %d, %llu sectors of storage were free\n",
+			error, (u64)storage->free);
+	}
+	spin_unlock_irqrestore(&storage->lock, flags);
+}
+
+/*
+ * Writers wait for the budget.  If no store has ended since we last looked,
+ * none is coming: the origin must not wait any longer.
+ */
+static void stall_check(struct work_struct *work)
+{
+	struct diff_storage *storage = container_of(to_delayed_work(work),
+					struct diff_storage, stall_work);
+	bool stalled = false;
+
+	spin_lock_irq(&storage->lock);
+	if (storage->waiting && !storage->error && !storage->stopped) {
+		stalled = storage->stall_seq == storage->stored_seq;
+		storage->stall_seq = storage->stored_seq;
+		if (!stalled)
+			schedule_delayed_work(&storage->stall_work,
+				msecs_to_jiffies(param_storage_stall_ms()));
+	}
+	spin_unlock_irq(&storage->lock);
+	if (stalled)
+		diff_storage_corrupt(storage, -ETIMEDOUT);
+}
+
+void diff_storage_init(struct diff_storage *storage, struct event_queue *queue)
+{
+	memset(storage, 0, sizeof(*storage));
+	spin_lock_init(&storage->lock);
+	INIT_LIST_HEAD(&storage->regions);
+	INIT_LIST_HEAD(&storage->holders);
+	INIT_LIST_HEAD(&storage->clients);
+	INIT_DELAYED_WORK(&storage->stall_work, stall_check);
+	init_waitqueue_head(&storage->idle);
+	storage->queue = queue;
+	storage->unsaved_limit = (unsigned long)param_unsaved_limit_mib()
+				 << (20 - SUB_SHIFT);
+	snap_event_init(&storage->low);
+	storage->low.code = blk_snap_event_code_low_free_space;
+	storage->low.low.requested_nr_sect = param_diff_storage_minimum();
+	/* A new snapshot has no storage: its first event asks for some. */
+	event_queue_post(queue, &storage->low);
+}
+
+void diff_storage_exit(struct diff_storage *storage)
+{
+	struct diff_region *region, *next_region;
+	struct storage_holder *holder, *next_holder;
+
+	cancel_delayed_work_sync(&storage->stall_work);
+	mutex_lock(&all_regions_lock);
+	list_for_each_entry_safe(region, next_region, &storage->regions, node) {
+		list_del(&region->all_node);
+		kfree(region);
+	}
+	mutex_unlock(&all_regions_lock);
+	list_for_each_entry_safe(holder, next_holder, &storage->holders, node) {
+		blkdev_put(holder->bdev, FMODE_READ | FMODE_WRITE);
+		kfree(holder);
+	}
+}
+
+static bool overlaps(sector_t a, sector_t a_count, sector_t b, sector_t b_count)
+{
+	return a < b + b_count && b < a + a_count;
+}
+
+static bool region_taken(struct gendisk *disk, sector_t first, sector_t count)
+{
+	struct diff_region *region;
+
+	lockdep_assert_held(&all_regions_lock);
+	list_for_each_entry(region, &all_regions, all_node)
+		if (region->bdev->bd_disk == disk &&
+		    overlaps(first, count,
+			     region->bdev->bd_start_sect + region->first,
+			     region->count))
+			return true;
+	return false;
+}
+
+static int check_range(struct block_device *bdev,
+		       const struct blk_snap_block_range *range)
+{
+	u64 capacity = bdev_nr_sectors(bdev);
+	u64 mask = (bdev_logical_block_size(bdev) >> SECTOR_SHIFT) - 1;
+
+	if (!range->sector_count || range->sector_count > capacity ||
+	    range->sector_offset > capacity - range->sector_count ||
+	    (range->sector_offset | range->sector_count) & mask)
+		return -EINVAL;
+	return 0;
+}
+
+static void drop_regions(struct list_head *regions)
+{
+	struct diff_region *region, *next;
+
+	list_for_each_entry_safe(region, next, regions, node) {
+		list_del(&region->all_node);
+		kfree(region);
+	}
+}
+
+/* Makes regions of all ranges, on the list of all but not yet in use. */
+static int make_regions(struct block_device *bdev,
+			const struct blk_snap_block_range *ranges, u32 count,
+			struct list_head *regions)
+{
+	struct diff_region *region;
+	u32 i;
+	int ret;
+
+	lockdep_assert_held(&all_regions_lock);
+	for (i = 0; i < count; i++) {
+		ret = check_range(bdev, &ranges[i]);
+		if (!ret && region_taken(bdev->bd_disk,
+				bdev->bd_start_sect + ranges[i].sector_offset,
+				ranges[i].sector_count))
+			ret = -EINVAL;
+		if (ret)
+			return ret;
+		region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+		if (!region)
+			return -ENOMEM;
+		region->bdev = bdev;
+		region->first = ranges[i].sector_offset;
+		region->count = ranges[i].sector_count;
+		list_add_tail(&region->node, regions);
+		list_add_tail(&region->all_node, &all_regions);
+	}
+	return 0;
+}
+
+static void publish_regions(struct diff_storage *storage,
+			    struct list_head *regions)
+{
+	struct diff_region *region;
+
+	spin_lock_irq(&storage->lock);
+	list_for_each_entry(region, regions, node)
+		storage->free += region->count;
+	if (!storage->current_region)
+		storage->current_region = list_first_entry(regions,
+						struct diff_region, node);
+	list_splice_tail(regions, &storage->regions);
+	storage->low_below = min_t(sector_t,
+				   storage->low.low.requested_nr_sect / 2,
+				   storage->free / 2);
+	kick_clients(storage);
+	spin_unlock_irq(&storage->lock);
+}
+
+int diff_storage_append(struct diff_storage *storage, dev_t dev,
+			const struct blk_snap_block_range *ranges, u32 count)
+{
+	struct storage_holder *holder;
+	LIST_HEAD(regions);
+	int ret;
+
+	holder = kzalloc(sizeof(*holder), GFP_KERNEL_ACCOUNT);
+	if (!holder)
+		return -ENOMEM;
+	holder->bdev = blkdev_get_by_dev(dev, FMODE_READ | FMODE_WRITE, NULL);
+	if (IS_ERR(holder->bdev)) {
+		ret = PTR_ERR(holder->bdev);
+		goto out_holder;
+	}
+	mutex_lock(&all_regions_lock);
+	ret = make_regions(holder->bdev, ranges, count, &regions);
+	if (ret)
+		drop_regions(&regions);
+	mutex_unlock(&all_regions_lock);
+	if (ret || !count)
+		goto out_bdev;
+	list_add(&holder->node, &storage->holders);
+	publish_regions(storage, &regions);
+	return 0;
+
+out_bdev:
+	blkdev_put(holder->bdev, FMODE_READ | FMODE_WRITE);
+out_holder:
+	kfree(holder);
+	return ret;
+}
+
+static void post_low(struct diff_storage *storage)
+{
+	lockdep_assert_held(&storage->lock);
+	if (!storage->low_below || storage->free >= storage->low_below)
+		return;
+	storage->low_below = 0;
+	event_queue_post(storage->queue, &storage->low);
+}
+
+/* Steps over regions that have no room for a sub-block left. */
+static struct diff_region *usable_region(struct diff_storage *storage)
+{
+	struct diff_region *region = storage->current_region;
+
+	while (region && region->count - region->used < SUB_SECTORS) {
+		storage->free -= region->count - region->used;
+		region->used = region->count;
+		region = list_is_last(&region->node, &storage->regions) ?
+			 NULL : list_next_entry(region, node);
+	}
+	storage->current_region = region;
+	return region;
+}
+
+sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
+			    struct diff_region **region, sector_t *sector)
+{
+	sector_t got = 0;
+
+	spin_lock_irq(&storage->lock);
+	*region = usable_region(storage);
+	if (*region) {
+		got = min(want, round_down((*region)->count - (*region)->used,
+					   SUB_SECTORS));
+		*sector = (*region)->first + (*region)->used;
+		(*region)->used += got;
+		storage->free -= got;
+	}
+	post_low(storage);
+	spin_unlock_irq(&storage->lock);
+	return got;
+}
+
+bool diff_storage_reserve(struct diff_storage *storage, unsigned int count)
+{
+	unsigned long flags;
+	bool ok;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	ok = !storage->unsaved ||
+	     storage->unsaved + count <= storage->unsaved_limit;
+	if (ok)
+		storage->unsaved += count;
+	spin_unlock_irqrestore(&storage->lock, flags);
+	return ok;
+}
+
+void diff_storage_unreserve(struct diff_storage *storage, unsigned int count)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	storage->unsaved -= count;
+	if (storage->waiting) {
+		storage->waiting = false;
+		kick_clients(storage);
+	}
+	spin_unlock_irqrestore(&storage->lock, flags);
+}
+
+bool diff_storage_exhausted(const struct diff_storage *storage)
+{
+	return READ_ONCE(storage->unsaved) >= storage->unsaved_limit;
+}
+
+void diff_storage_wait_budget(struct diff_storage *storage)
+{
+	bool stuck;
+
+	spin_lock_irq(&storage->lock);
+	stuck = !storage->inflight && !usable_region(storage) &&
+		storage->unsaved;
+	if (!storage->waiting) {
+		storage->waiting = true;
+		storage->stall_seq = storage->stored_seq;
+		mod_delayed_work(system_wq, &storage->stall_work,
+				 msecs_to_jiffies(param_storage_stall_ms()));
+	}
+	spin_unlock_irq(&storage->lock);
+	/* Nothing is being stored and there is nowhere to store to. */
+	if (stuck)
+		diff_storage_corrupt(storage, -ENOSPC);
+}
+
+bool diff_storage_io_begin(struct diff_storage *storage)
+{
+	unsigned long flags;
+	bool ok;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	ok = !storage->error && !storage->stopped;
+	if (ok)
+		storage->inflight++;
+	spin_unlock_irqrestore(&storage->lock, flags);
+	return ok;
+}
+
+void diff_storage_io_end(struct diff_storage *storage, bool stored)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	storage->stored_seq += stored;
+	if (!--storage->inflight) {
+		/* Clients delete their storage on this event: not before. */
+		if (storage->error)
+			post_corrupted(storage);
+		wake_up_all(&storage->idle);
+	}
+	spin_unlock_irqrestore(&storage->lock, flags);
+}
+
+void diff_storage_add_client(struct diff_storage *storage,
+			     struct diff_client *client)
+{
+	spin_lock_irq(&storage->lock);
+	list_add_tail(&client->node, &storage->clients);
+	spin_unlock_irq(&storage->lock);
+}
+
+void diff_storage_remove_client(struct diff_storage *storage,
+				struct diff_client *client)
+{
+	spin_lock_irq(&storage->lock);
+	list_del(&client->node);
+	spin_unlock_irq(&storage->lock);
+}
+
+void diff_storage_stop(struct diff_storage *storage)
+{
+	spin_lock_irq(&storage->lock);
+	storage->stopped = true;
+	kick_clients(storage);
+	spin_unlock_irq(&storage->lock);
+	wait_event(storage->idle, !READ_ONCE(storage->inflight));
+}
+
+void diff_storage_for_each_on_disk(struct diff_storage *storage,
+				   struct gendisk *disk,
+				   void (*visit)(void *private, sector_t first,
+						 sector_t count),
+				   void *private)
+{
+	struct diff_region *region;
+
+	list_for_each_entry(region, &storage->regions, node)
+		if (region->bdev->bd_disk == disk)
+			visit(private,
+			      region->bdev->bd_start_sect + region->first,
+			      region->count);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The storage of one snapshot: the ranges that clients appended, what is free
+ * in them, the budget of data that is not stored yet, and whether storage may
+ * be used at all.
+ *
+ * It knows nothing of chunks: it hands out sectors front to back, so that what
+ * is stored one after the other lies side by side.
+ */
+#ifndef BLKSNAP_DIFF_STORAGE_H
+#define BLKSNAP_DIFF_STORAGE_H
+
+#include <linux/blkdev.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "event_queue.h"
+
+/**
+ * struct diff_region - One appended range.
+ * @node: in diff_storage.regions, in order of use.
+ * @all_node: in the list of all regions of all snapshots.
+ * @bdev: as appended; held open by @holder.
+ * @first: on @bdev, in sectors.
+ * @count: in sectors.
+ * @used: sectors handed out, from @first on.
+ */
+struct diff_region {
+	struct list_head node;
+	struct list_head all_node;
+	struct block_device *bdev;
+	sector_t first;
+	sector_t count;
+	sector_t used;
+};
+
+/**
+ * struct diff_client - A device of the snapshot, as the storage sees it.
+ * @node: in diff_storage.clients.
+ * @work: queued on @wq when space, budget or the state has changed.
+ * @wq: where.
+ * @corrupted: its event.
+ */
+struct diff_client {
+	struct list_head node;
+	struct work_struct *work;
+	struct workqueue_struct *wq;
+	struct snap_event corrupted;
+};
+
+/**
+ * struct diff_storage - Storage of one snapshot.
+ * @lock: protects what follows; taken in interrupts.
+ * @regions: of struct diff_region; those before @current_region are full.
+ * @holders: opened block devices.
+ * @clients: of struct diff_client.
+ * @current_region: the next sectors come from here, or NULL.
+ * @free: sectors not handed out.
+ * @low_below: LOW is posted when @free falls under this; 0 when disarmed.
+ * @inflight: storage bios, reads and writes.
+ * @error: negative errno once the snapshot is corrupted.
+ * @stored_seq: stores finished, to see progress.
+ * @unsaved: sub-blocks claimed and not stored yet.
+ * @unsaved_limit: budget of @unsaved.
+ * @waiting: a client has writers waiting for the budget.
+ * @low: its event.
+ * @queue: where events are posted.
+ * @stall_work: corrupts a snapshot whose storage does not move.
+ * @idle: woken when @inflight becomes zero.
+ * @stopped: the snapshot is being destroyed: no storage I/O is started.
+ */
+struct diff_storage {
+	spinlock_t lock;
+	struct list_head regions;
+	struct list_head holders;
+	struct list_head clients;
+	struct diff_region *current_region;
+	sector_t free;
+	sector_t low_below;
+	unsigned int inflight;
+	int error;
+	bool stopped;
+	u64 stored_seq;
+	u64 stall_seq;
+	unsigned long unsaved;
+	unsigned long unsaved_limit;
+	bool waiting;
+	struct snap_event low;
+	struct event_queue *queue;
+	struct delayed_work stall_work;
+	wait_queue_head_t idle;
+};
+
+void diff_storage_init(struct diff_storage *storage, struct event_queue *queue);
+/* No I/O in flight, no clients. Closes the devices. */
+void diff_storage_exit(struct diff_storage *storage);
+
+/* An appended range, in absolute sectors of its whole disk. */
+struct disk_range {
+	struct gendisk *disk;
+	sector_t first;
+	sector_t count;
+};
+
+/*
+ * Adds ranges of a device, all or none.
+ * Return: 0, -EINVAL, -ENOMEM, or why the device cannot be opened.
+ */
+int diff_storage_append(struct diff_storage *storage, dev_t dev,
+			const struct blk_snap_block_range *ranges, u32 count);
+
+/*
+ * Up to @want sectors in one region, a multiple of a sub-block.
+ * Return: sectors got, 0 when there is no space.
+ */
+sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
+			    struct diff_region **region, sector_t *sector);
+
+/* Budget, in sub-blocks. */
+bool diff_storage_reserve(struct diff_storage *storage, unsigned int count);
+void diff_storage_unreserve(struct diff_storage *storage, unsigned int count);
+/* Would diff_storage_reserve() fail now? */
+bool diff_storage_exhausted(const struct diff_storage *storage);
+/* Writers of a client wait for the budget: watch that it moves. */
+void diff_storage_wait_budget(struct diff_storage *storage);
+
+/* Brackets one storage bio; false: the storage must not be used any more. */
+bool diff_storage_io_begin(struct diff_storage *storage);
+void diff_storage_io_end(struct diff_storage *storage, bool stored);
+
+/* The snapshot has lost data it should have kept; @error is negative. */
+void diff_storage_corrupt(struct diff_storage *storage, int error);
+static inline int diff_storage_error(const struct diff_storage *storage)
+{
+	return READ_ONCE(storage->error);
+}
+
+void diff_storage_add_client(struct diff_storage *storage,
+			     struct diff_client *client);
+void diff_storage_remove_client(struct diff_storage *storage,
+				struct diff_client *client);
+/* Starts no more I/O and waits for what is in flight. */
+void diff_storage_stop(struct diff_storage *storage);
+
+/* Calls @visit for every region that lies on @disk. */
+void diff_storage_for_each_on_disk(struct diff_storage *storage,
+				   struct gendisk *disk,
+				   void (*visit)(void *private, sector_t first,
+						 sector_t count),
+				   void *private);
+
+#endif /* BLKSNAP_DIFF_STORAGE_H */
