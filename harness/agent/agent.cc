@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/agent.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "agent/fatal.h"
+#include "agent/image_copy.h"
+
+namespace snapbed::agent {
+namespace {
+
+constexpr const char* kFilesDisk = "/dev/snapbed/files";
+constexpr auto kDeviceLimit = std::chrono::seconds(10);
+// Longer than any limit inside a step: this one is for steps that hang in the kernel.
+constexpr auto kStepLimit = std::chrono::milliseconds(300'000);
+
+// Steps without whose success the following ones mean nothing.
+bool others_stand_on(const std::string& op) {
+  static const std::vector<std::string> ops = {"selftest", "insmod", "fio_start",
+                                               "mkfs",     "mount",  "dm_create",
+                                               "create",   "take",   "collect_images"};
+  return std::find(ops.begin(), ops.end(), op) != ops.end();
+}
+
+bool calls_the_module(const std::string& op) {
+  return op == "insmod" || op == "create" || op == "take" || op == "collect_images";
+}
+
+std::vector<AlignedMemory> make_buffers() {
+  std::vector<AlignedMemory> buffers;
+  for (std::size_t i = 0; i < kCopyWorkers; ++i) buffers.emplace_back(kCopyBlockBytes);
+  return buffers;
+}
+
+}  // namespace
+
+base::Deadline step_deadline(const plan::Step& step, std::chrono::milliseconds usual) {
+  return base::Deadline::after(
+      std::chrono::milliseconds(step.args.value("timeout_ms", usual.count())));
+}
+
+Agent::Agent(const plan::Plan& plan, Marks& marks)
+    : plan_(plan),
+      marks_(marks),
+      watch_(marks),
+      buffers_(make_buffers()),
+      files_(
+          BlockDevice(wait_for_device(kFilesDisk, base::Deadline::after(kDeviceLimit)), O_WRONLY)) {
+}
+
+const std::map<std::string, Agent::Handler>& Agent::handlers() {
+  static const std::map<std::string, Handler> table = {
+      {"selftest", &Agent::selftest},
+      {"insmod", &Agent::insmod},
+      {"rmmod", &Agent::rmmod},
+      {"fio_start", &Agent::fio_start},
+      {"fio_stop", &Agent::fio_stop},
+      {"fio_wait", &Agent::fio_wait},
+      {"wait_writes", &Agent::wait_writes},
+      {"write", &Agent::write},
+      {"discard", &Agent::discard},
+      {"zero", &Agent::zero},
+      {"flush", &Agent::flush},
+      {"mkfs", &Agent::mkfs},
+      {"mount", &Agent::mount},
+      {"umount", &Agent::umount},
+      {"dm_create", &Agent::dm_create},
+      {"dm_remove", &Agent::dm_remove},
+      {"run", &Agent::run_command},
+      {"create", &Agent::create},
+      {"append", &Agent::append},
+      {"take", &Agent::take},
+      {"collect_images", &Agent::collect_images},
+      {"collect_trackers", &Agent::collect_trackers},
+      {"copy_image", &Agent::copy_image},
+      {"read_map", &Agent::read_map},
+      {"mark_dirty", &Agent::mark_dirty},
+      {"write_image", &Agent::write_image},
+      {"check_image", &Agent::check_image},
+      {"destroy", &Agent::destroy},
+      {"remove_tracker", &Agent::remove_tracker},
+      {"wait_event", &Agent::wait_event},
+      {"cycle_end", &Agent::cycle_end},
+  };
+  return table;
+}
+
+std::string Agent::device_path(const std::string& name) {
+  const auto device = plan_.devices.find(name);
+  if (device == plan_.devices.end()) throw Fatal("the plan has no device \"" + name + "\"");
+  return wait_for_device(device->second.path, base::Deadline::after(kDeviceLimit));
+}
+
+void Agent::run() {
+  for (const Step& step : plan_.steps) run_step(step);
+}
+
+void Agent::run_step(const Step& step) {
+  const auto handler = handlers().find(step.op);
+  if (handler == handlers().end()) throw Fatal("step " + step.op + " is not known here");
+  const Place place{step.id, step.cycle};
+  marks_.write(plan::MarkKind::step_begin, place, {{"op", step.op}});
+  // The answer to cycle_end takes as long as judging does; the host watches that.
+  if (step.op != "cycle_end") {
+    const auto own = std::chrono::milliseconds(step.args.value("timeout_ms", std::int64_t{0}));
+    watch_.begin(place, step.op, kStepLimit + own);
+  }
+  const Result result = (this->*handler->second)(step);
+  watch_.end();
+  marks_.write(plan::MarkKind::step_end, place, result);
+  const int code = result.at("result");
+  if (std::find(step.expect.begin(), step.expect.end(), code) == step.expect.end() &&
+      others_stand_on(step.op)) {
+    throw Fatal("step " + std::to_string(step.id) + " (" + step.op + ") gave " +
+                    std::to_string(code) + ", on which nothing can go on",
+                calls_the_module(step.op));
+  }
+}
+
+}  // namespace snapbed::agent

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Carries out a plan: each step between its two marks, in order, in the calling thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/aligned_memory.h"
+#include "agent/block_device.h"
+#include "agent/files_disk.h"
+#include "agent/fio.h"
+#include "agent/marks.h"
+#include "agent/snapshots.h"
+#include "agent/step_watch.h"
+#include "base/process.h"
+#include "plan/plan.h"
+
+namespace snapbed::agent {
+
+class Agent {
+ public:
+  // Takes its memory now: later the storm may have it all. `plan` and `marks` outlive the agent.
+  Agent(const plan::Plan& plan, Marks& marks);
+
+  // Every step of the plan. Throws Fatal, or what a step threw, when it cannot go on.
+  void run();
+
+ private:
+  using Step = plan::Step;
+  using Result = nlohmann::json;  // what step_end reports, with "result"
+  using Handler = Result (Agent::*)(const Step&);
+  static const std::map<std::string, Handler>& handlers();
+  void run_step(const Step& step);
+
+  // steps_disk.cc
+  Result selftest(const Step& step);
+  Result wait_writes(const Step& step);
+  Result write(const Step& step);
+  Result discard(const Step& step);
+  Result zero(const Step& step);
+  Result flush(const Step& step);
+  // steps_system.cc
+  Result insmod(const Step& step);
+  Result rmmod(const Step& step);
+  Result fio_start(const Step& step);
+  Result fio_stop(const Step& step);
+  Result fio_wait(const Step& step);
+  Result mkfs(const Step& step);
+  Result mount(const Step& step);
+  Result umount(const Step& step);
+  Result dm_create(const Step& step);
+  Result dm_remove(const Step& step);
+  Result run_command(const Step& step);
+  // steps_snapshot.cc
+  Result create(const Step& step);
+  Result append(const Step& step);
+  Result take(const Step& step);
+  Result collect_images(const Step& step);
+  Result collect_trackers(const Step& step);
+  Result read_map(const Step& step);
+  Result mark_dirty(const Step& step);
+  Result destroy(const Step& step);
+  Result remove_tracker(const Step& step);
+  Result wait_event(const Step& step);
+  Result cycle_end(const Step& step);
+  // steps_image.cc
+  Result copy_image(const Step& step);
+  Result write_image(const Step& step);
+  Result check_image(const Step& step);
+
+  Result finish_fio(const Step& step, bool interrupt);
+  // Writes the step's pattern to scattered ranges of an open device; 0 or a positive errno.
+  int write_scattered(const Step& step, const BlockDevice& device, std::uint64_t& sectors);
+  int discard_range(const std::string& path, unsigned long request, plan::Range range);
+  Control& control();
+  Snapshot& snapshot(const Step& step);
+  std::string image_path(const Step& step);
+  void start_events(const Step& step, Snapshot& snapshot, const std::vector<std::string>& names,
+                    const std::vector<abi::DeviceId>& ids);
+  std::vector<abi::CbtInfo> trackers(int& error);
+  std::string device_path(const std::string& name);  // waits until it is there
+  abi::DeviceId device_id(const std::string& name);
+  // A program with its output on the console; how it ended as a number: exit code, or 128 + signal.
+  int run_program(const std::vector<std::string>& argv, const Step& step);
+
+  const plan::Plan& plan_;
+  Marks& marks_;
+  StepWatch watch_;
+  std::vector<AlignedMemory> buffers_;
+  FilesDisk files_;
+  std::unique_ptr<Control> control_;
+  std::map<std::string, Snapshot> snapshots_;
+  FioJobs fio_;
+};
+
+// The step's time limit: its argument timeout_ms, or `usual`. Guest time.
+base::Deadline step_deadline(const plan::Step& step, std::chrono::milliseconds usual);
+// The argument [[first, count], ...].
+std::vector<abi::BlockRange> ranges_argument(const plan::Step& step);
+
+}  // namespace snapbed::agent

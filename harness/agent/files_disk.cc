@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/files_disk.h"
+
+#include <algorithm>
+#include <string>
+
+#include "agent/fatal.h"
+#include "base/error.h"
+
+namespace snapbed::agent {
+namespace {
+
+constexpr std::uint64_t kAlignment = 4096;
+constexpr std::size_t kBufferBytes = 256 << 10;
+
+std::uint64_t aligned(std::uint64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+FilesDisk::FilesDisk(BlockDevice disk) : disk_(std::move(disk)), buffer_(kBufferBytes) {
+}
+
+nlohmann::json FilesDisk::put(std::span<const std::uint8_t> bytes) {
+  const std::uint64_t base = next_;
+  if (base + aligned(bytes.size()) > disk_.sectors() * kSectorBytes) {
+    throw Fatal("files disk of " + std::to_string(disk_.sectors() * kSectorBytes) +
+                " bytes: no room for " + std::to_string(bytes.size()) + " at " +
+                std::to_string(base));
+  }
+  next_ += aligned(bytes.size());
+  for (std::size_t done = 0; done < bytes.size(); done += kBufferBytes) {
+    const auto part = bytes.subspan(done, std::min(kBufferBytes, bytes.size() - done));
+    const auto out = buffer_.span().first(aligned(part.size()));
+    std::fill(std::copy(part.begin(), part.end(), out.begin()), out.end(), std::uint8_t{0});
+    if (const int error = write_at(disk_.fd(), out, base + done); error != 0) {
+      throw Fatal("write of " + std::to_string(out.size()) + " bytes at " +
+                  std::to_string(base + done) +
+                  " of the files disk: " + snapbed::base::errno_text(error));
+    }
+  }
+  return {{"base", base}, {"bytes", bytes.size()}};
+}
+
+}  // namespace snapbed::agent

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Puts whole files on the files disk, one after the other, each from a multiple of 4 KiB on.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "agent/aligned_memory.h"
+#include "agent/block_device.h"
+
+namespace snapbed::agent {
+
+// One thread at a time.
+class FilesDisk {
+ public:
+  explicit FilesDisk(BlockDevice disk);
+  // Writes the bytes and returns {"base": byte offset, "bytes": length}. Throws Fatal when the disk
+  // is full or fails: what was found would be lost.
+  nlohmann::json put(std::span<const std::uint8_t> bytes);
+
+ private:
+  BlockDevice disk_;
+  std::uint64_t next_ = 0;  // byte offset
+  AlignedMemory buffer_;
+};
+
+}  // namespace snapbed::agent

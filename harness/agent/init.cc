@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// snapbed-init: PID 1 of the guest. Mounts what the agent needs, starts it, and ends the machine
+// when it ends. With `snapbed_shell=1` on the kernel's command line it starts a shell instead.
+//
+// The agent is a child and not PID 1 itself, so that its death is a line on the console and a
+// power-off, not a kernel panic that looks like the module's.
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "agent/boot_time.h"
+#include "agent/power.h"
+
+namespace {
+
+struct Mount {
+  const char* type;
+  const char* at;
+  bool needed;  // the others depend on the kernel's configuration
+};
+
+constexpr Mount kMounts[] = {
+    {"devtmpfs", "/dev", true},
+    {"proc", "/proc", true},
+    {"sysfs", "/sys", true},
+    {"tmpfs", "/tmp", true},
+    {"tmpfs", "/mnt", true},
+    {"tmpfs", "/run", true},
+    {"debugfs", "/sys/kernel/debug", false},
+};
+
+void mount_all() {
+  for (const Mount& mount : kMounts) {
+    // EBUSY: the kernel has mounted devtmpfs already.
+    if (::mount(mount.type, mount.at, mount.type, 0, nullptr) != 0 && errno != EBUSY &&
+        mount.needed) {
+      std::printf("snapbed-init: mount of %s at %s: %s\n", mount.type, mount.at,
+                  std::strerror(errno));
+    }
+  }
+}
+
+void become_agent() {
+  ::setenv("PATH", "/sbin:/bin:/usr/sbin:/usr/bin", 1);
+  ::setenv("DM_DISABLE_UDEV", "1", 1);
+  if (std::getenv("snapbed_shell") != nullptr) {
+    ::execl("/bin/sh", "sh", "-c", "snapbed-agent --links; exec setsid -c sh", nullptr);
+  } else {
+    ::execl("/sbin/snapbed-agent", "snapbed-agent", nullptr);
+  }
+  std::printf("snapbed-init: exec: %s\n", std::strerror(errno));
+  ::_exit(127);
+}
+
+// Reaps everything, as PID 1 must, until `agent` is among it.
+int wait_for(pid_t agent) {
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::wait(&status);
+    if (ended == agent) return status;
+    if (ended < 0 && errno != EINTR) return -1;
+  }
+}
+
+void report(int status) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+  if (WIFEXITED(status)) {
+    std::printf("snapbed-init: agent died: exit status %d\n", WEXITSTATUS(status));
+  } else if (WIFSIGNALED(status)) {
+    std::printf("snapbed-init: agent died: signal %d\n", WTERMSIG(status));
+  } else {
+    std::printf("snapbed-init: agent died: wait gave status %d\n", status);
+  }
+}
+
+}  // namespace
+
+int main() {
+  std::setvbuf(stdout, nullptr, _IONBF, 0);
+  const auto reading = snapbed::agent::read_clocks();
+  ::setenv(snapbed::agent::kInitReading, snapbed::agent::to_text(reading).c_str(), 1);
+  mount_all();
+  const pid_t agent = ::fork();
+  if (agent == 0) become_agent();
+  if (agent < 0) {
+    std::printf("snapbed-init: agent died: fork: %s\n", std::strerror(errno));
+  } else {
+    report(wait_for(agent));
+  }
+  snapbed::agent::power_off();
+}

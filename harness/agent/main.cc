@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// snapbed-agent: reads the plan disk, obeys, reports by marks. `snapbed-agent --links` only makes
+// the links of /dev/snapbed, for a shell in the guest.
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "agent/agent.h"
+#include "agent/boot_time.h"
+#include "agent/fatal.h"
+#include "base/error.h"
+#include "base/file.h"
+
+namespace {
+
+using namespace snapbed;
+using agent::Marks;
+
+constexpr const char* kMarksDisk = "/dev/snapbed/marks";
+constexpr const char* kPlanDisk = "/dev/snapbed/plan";
+constexpr auto kDiskLimit = std::chrono::seconds(10);
+constexpr std::size_t kStackBytes = 512 << 10;  // every stack is locked in memory
+constexpr int kExitFatal = 3;
+
+// The storm may use up memory and the kernel may look for a victim; the witness must survive.
+void protect_from_memory_pressure() {
+  ::mallopt(M_ARENA_MAX, 1);
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setstacksize(&attributes, kStackBytes);
+  if (const int error = ::pthread_setattr_default_np(&attributes); error != 0) {
+    base::throw_errno("pthread_setattr_default_np", error);
+  }
+  ::pthread_attr_destroy(&attributes);
+  if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) base::throw_errno("mlockall");
+  const base::UniqueFd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (!score || base::write_all(score.get(), "-1000") != 0) {
+    throw agent::Fatal("/proc/self/oom_score_adj does not take -1000");
+  }
+}
+
+std::string read_plan() {
+  const agent::BlockDevice disk(
+      agent::wait_for_device(kPlanDisk, base::Deadline::after(kDiskLimit)), O_RDONLY);
+  const agent::AlignedMemory header(4096);
+  const auto sector = header.span().first(agent::kSectorBytes);
+  if (const int error = agent::read_at(disk.fd(), sector, 0); error != 0) {
+    base::throw_errno("read of the plan disk's header", error);
+  }
+  const std::uint64_t sectors = 1 + (plan::disk_text_length(sector) + 511) / agent::kSectorBytes;
+  const agent::AlignedMemory bytes(sectors * agent::kSectorBytes);
+  if (const int error = agent::read_at(disk.fd(), bytes.span(), 0); error != 0) {
+    base::throw_errno("read of " + std::to_string(sectors) + " sectors of the plan disk", error);
+  }
+  return plan::from_disk(bytes.span());
+}
+
+nlohmann::json boot_report(const agent::ClockReading& started) {
+  const char* init = std::getenv(agent::kInitReading);
+  const agent::ClockReading now = agent::read_clocks();
+  utsname names{};
+  ::uname(&names);
+  return {
+      {"kernel", names.release},
+      {"uptime_ms", now.boot_ns / 1'000'000},
+      {"phases", agent::boot_phases(agent::from_text(init == nullptr ? "" : init), started, now)}};
+}
+
+void report_fatal(Marks& marks, const std::string& what, bool module) {
+  std::fprintf(stderr, "snapbed-agent: fatal: %s\n", what.c_str());
+  try {
+    marks.write(plan::MarkKind::fatal, {}, {{"what", what}, {"module", module}});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "snapbed-agent: fatal: %s\n", error.what());
+  }
+}
+
+int obey(Marks& marks) {
+  try {
+    const plan::Plan plan = plan::from_text(read_plan());
+    agent::Agent agent(plan, marks);
+    agent.run();
+    const plan::Step last = plan.steps.empty() ? plan::Step{} : plan.steps.back();
+    marks.write(plan::MarkKind::done, {last.id, last.cycle}, nlohmann::json::object());
+    return 0;
+  } catch (const agent::Fatal& error) {
+    report_fatal(marks, error.what(), error.module());
+  } catch (const std::exception& error) {
+    report_fatal(marks, error.what(), false);
+  }
+  return kExitFatal;
+}
+
+int run() {
+  const agent::ClockReading started = agent::read_clocks();
+  protect_from_memory_pressure();
+  agent::refresh_links();
+  agent::BlockDevice disk(agent::wait_for_device(kMarksDisk, base::Deadline::after(kDiskLimit)),
+                          O_RDWR);
+  const std::uint64_t sectors = disk.sectors();
+  Marks marks(disk.release(), sectors);
+  marks.write(plan::MarkKind::boot, {}, boot_report(started));
+  return obey(marks);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc == 2 && std::string(argv[1]) == "--links") {
+      std::printf("snapbed-agent: %zu disks in %s\n", agent::refresh_links(), agent::kLinkFolder);
+      return 0;
+    }
+    return run();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "snapbed-agent: fatal: %s\n", error.what());
+    return kExitFatal;
+  }
+}

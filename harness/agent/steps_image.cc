@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Steps that read, write and check images.
+#include <fcntl.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "agent/agent.h"
+#include "agent/copy_order.h"
+#include "agent/fatal.h"
+#include "agent/image_copy.h"
+#include "agent/overlay.h"
+
+namespace snapbed::agent {
+namespace {
+
+constexpr const char* kEvidenceDisk = "/dev/snapbed/evidence";
+constexpr auto kDeviceLimit = std::chrono::seconds(10);
+constexpr const char* kCheckFolder = "/mnt/check";
+
+// The image of an xfs is mounted beside its origin, which has the same UUID.
+const char* check_mount_data(const std::string& type) {
+  return type == "xfs" ? "nouuid" : "";
+}
+
+std::vector<std::string> check_command(const std::string& type, const std::string& device) {
+  if (type == "xfs") return {"xfs_repair", "-n", device};
+  return {"e2fsck", "-fn", device};
+}
+
+std::size_t copy_workers(const plan::Step& step, const std::string& mode) {
+  const auto asked = step.args.value("threads", std::size_t{1});
+  // Two in order keep the image and the evidence disk busy at the same time.
+  const std::size_t least = mode == "sequential" ? 2 : 1;
+  return std::clamp(asked, least, kCopyWorkers);
+}
+
+}  // namespace
+
+std::string Agent::image_path(const Step& step) {
+  const std::string device = step.args.at("device");
+  const auto& images = snapshot(step).images;
+  const auto image = images.find(device);
+  if (image == images.end()) {
+    throw Fatal("step " + std::to_string(step.id) + " (" + step.op + "): no image of " + device +
+                " was collected");
+  }
+  return image->second;
+}
+
+Agent::Result Agent::copy_image(const Step& step) {
+  const BlockDevice image(image_path(step), O_RDONLY);
+  const BlockDevice evidence(wait_for_device(kEvidenceDisk, step_deadline(step, kDeviceLimit)),
+                             O_WRONLY);
+  const std::string mode = step.args.value("mode", "sequential");
+  const auto asked = step.args.value("block_bytes", kCopyBlockBytes);
+  const std::uint64_t unit = image.logical_sectors();
+  const std::uint64_t block =
+      std::max(unit, std::min(asked, kCopyBlockBytes) / kSectorBytes / unit * unit);
+  const auto pieces = mode == "shuffled"
+                          ? shuffled_pieces(plan_.seed, step.id, image.sectors(), block, unit)
+                          : sequential_pieces(image.sectors(), block);
+  const CopyCounts counts =
+      agent::copy_image(image, evidence, step.args.at("base"), pieces, buffers_,
+                        copy_workers(step, mode), [&](plan::Range run, int error) {
+                          marks_.write(plan::MarkKind::read_error, {step.id, step.cycle},
+                                       {{"device", step.args.at("device")},
+                                        {"first", run.first},
+                                        {"count", run.count},
+                                        {"error", error}});
+                        });
+  return {{"result", 0}, {"sectors", counts.sectors}, {"bad", counts.bad}};
+}
+
+Agent::Result Agent::write_image(const Step& step) {
+  const BlockDevice image(image_path(step), O_RDWR);
+  std::uint64_t sectors = 0;
+  const int error = write_scattered(step, image, sectors);
+  return {{"result", error}, {"sectors", sectors}};
+}
+
+Agent::Result Agent::check_image(const Step& step) {
+  const std::string type = step.args.at("type");
+  const std::string image = image_path(step);
+  const std::uint64_t sectors = BlockDevice(image, O_RDONLY).sectors();
+  const Overlay overlay(image, sectors, [&](const std::vector<std::string>& argv) {
+    return run_program(argv, step);
+  });
+  std::filesystem::create_directories(kCheckFolder);
+  if (::mount(overlay.path().c_str(), kCheckFolder, type.c_str(), 0, check_mount_data(type)) != 0) {
+    return {{"result", errno}, {"stage", "mount"}};
+  }
+  if (::umount2(kCheckFolder, 0) != 0) return {{"result", errno}, {"stage", "umount"}};
+  const int code = run_program(check_command(type, overlay.path()), step);
+  return {{"result", code}, {"stage", "fsck"}};
+}
+
+}  // namespace snapbed::agent

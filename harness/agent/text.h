@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Texts of steps turned into what programs and calls take. Pure, any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace snapbed::agent {
+
+// `table` with every %name% replaced by that device's path. Throws std::runtime_error naming an
+// unknown device or a % without its partner.
+std::string substitute_devices(const std::string& table,
+                               const std::map<std::string, plan::Device>& devices);
+
+// Words between blanks.
+std::vector<std::string> words(const std::string& text);
+
+// Lower-case hexadecimal digits, two a byte.
+std::string hex(std::span<const std::uint8_t> bytes);
+
+// The paths a fio job file names in filename= (parts between unescaped colons) and directory=,
+// each once, in order.
+std::vector<std::string> fio_targets(const std::string& job);
+// Whether a fio job file makes its workers threads instead of processes.
+bool fio_uses_threads(const std::string& job);
+
+// Mount options as mount(2) takes them: flags, and the rest for the file system.
+struct MountOptions {
+  unsigned long flags = 0;
+  std::string data;
+};
+MountOptions parse_mount_options(const std::string& options);
+
+}  // namespace snapbed::agent
