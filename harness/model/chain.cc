@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Check `chain`: what a backup program does. A full image plus the blocks that the next map calls
+// changed is the next image; so every block it does not call changed is equal in both.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "model/checks.h"
+#include "model/explain.h"
+#include "model/maps.h"
+
+namespace snapbed::model {
+
+namespace {
+
+const Copy* first_copy(const Snapshot& snapshot, std::size_t place) {
+  for (const Copy& copy : snapshot.copies) {
+    if (copy.device == place && copy.finished) return &copy;
+  }
+  return nullptr;
+}
+
+const MapRead* first_map(const Snapshot& snapshot, std::size_t place) {
+  for (const MapRead& map : snapshot.maps) {
+    if (map.device == place) return &map;
+  }
+  return nullptr;
+}
+
+struct Link {
+  std::size_t old_index = 0, new_index = 0;
+  const Copy* old_copy = nullptr;
+  const Copy* new_copy = nullptr;
+  const MapRead* map = nullptr;
+};
+
+void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
+  const Snapshot& older = facts.history.snapshots[link.old_index];
+  const Snapshot& newer = facts.history.snapshots[link.new_index];
+  const Place& place = newer.places[link.new_copy->device];
+  const Geometry geometry = map_geometry(facts.history.plan, place.sectors);
+  if (link.map->bytes != geometry.blk_count) return;  // the check `map` has spoken
+  const auto bytes = map_bytes(facts, *link.map);
+  const std::uint64_t block_sectors = geometry.blk_size / journal::kSectorBytes;
+  const std::uint32_t number = older.number[link.old_copy->device];
+  SectorSet out = taken_out(facts, link.old_index, *link.old_copy);
+  taken_out(facts, link.new_index, *link.new_copy).each([&](std::uint64_t s) { out.add(s, 1); });
+  ++result.exercised["increments"];
+  if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
+  std::uint64_t last_block = ~std::uint64_t{0};
+  for (const std::uint8_t byte : bytes) result.exercised["blocks_applied"] += byte > number ? 1U : 0U;
+  for (const Segment& segment : link.new_copy->segments) {
+    for (std::uint64_t s = segment.first; s < segment.end(); ++s) {
+      const std::uint64_t block = s / block_sectors;
+      if (bytes[block] > number) continue;
+      std::uint64_t before = 0;
+      if (!observed(facts, *link.old_copy, s, before)) continue;
+      ++result.exercised["sectors_compared"];
+      const std::uint64_t now = facts.journal.hashes[segment.hash_index + (s - segment.first)];
+      if (before == now || out.contains(s) || block == last_block) continue;
+      last_block = block;
+      std::string text;
+      if (result.findings.size() < kFindingLimit) {
+        text = fmt::format(
+            "An increment of {} loses a change: block {} has map byte {} at take {}, so image {} plus "
+            "changed blocks keeps sector {} of take {}, but the image has it otherwise. Before: {}. "
+            "Now: {}. {}",
+            place.device, block, bytes[block], newer.number[link.new_copy->device], number, s, number,
+            explain_observation(facts, place, s, before), explain_observation(facts, place, s, now),
+            marks_around(facts.history, facts.windows[link.new_index].feasible.first));
+      }
+      add_finding(result, "chain", place.device, newer.take_cycle, std::move(text));
+    }
+  }
+}
+
+}  // namespace
+
+void check_chain(const Facts& facts, Report& report) {
+  CheckResult& result = report.checks["chain"];
+  for (const char* counter : {"increments", "blocks_applied", "sectors_compared"}) {
+    result.exercised[counter] += 0;
+  }
+  for (const Generation& generation : facts.history.generations) {
+    for (std::size_t n = 1; n < generation.takes.size(); ++n) {
+      Link link;
+      link.old_index = generation.takes[n - 1];
+      link.new_index = generation.takes[n];
+      const Snapshot& older = facts.history.snapshots[link.old_index];
+      const Snapshot& newer = facts.history.snapshots[link.new_index];
+      if (!facts.in_scope(newer.take_cycle)) continue;
+      const std::size_t place = newer.place_of(generation.device);
+      link.old_copy = first_copy(older, older.place_of(generation.device));
+      link.new_copy = first_copy(newer, place);
+      link.map = first_map(newer, place);
+      if (link.old_copy && link.new_copy && link.map) judge_link(facts, link, result);
+    }
+  }
+}
+
+}  // namespace snapbed::model

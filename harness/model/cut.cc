@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Check `cut`: every sector of every image of a snapshot shows what it held at one instant P.
+//
+// Sectors that nothing changed around TAKE must show the state before it: plain comparison. For the
+// few others the instants at which the shown content was current are a union of intervals; one sweep over
+// the quiet instants counts how many sectors each satisfies. In causal mode there is no
+// quiet instant to rely on: a version that is missing begins after P, and that is all that binds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "model/checks.h"
+#include "model/explain.h"
+
+namespace snapbed::model {
+
+using journal::Op;
+using journal::Request;
+
+namespace {
+
+// A content of one sector that came up in the window.
+struct Change {
+  std::uint64_t sector = 0;  // of the image
+  Stamp moved = 0;
+  std::uint64_t hash = 0;
+};
+
+// What one image sector says: P lies in one of the quiet intervals [first, last] listed.
+struct Constraint {
+  std::size_t place = 0;
+  std::size_t copy = 0;
+  std::uint64_t sector = 0;
+  std::uint64_t hash = 0;
+  std::vector<std::pair<std::size_t, std::size_t>> allowed;
+
+  bool allows(std::size_t quiet) const {
+    return std::any_of(allowed.begin(), allowed.end(), [&](const auto& range) {
+      return range.first <= quiet && quiet <= range.second;
+    });
+  }
+};
+
+// A run of neighbouring image sectors that fit no instant at all.
+struct Misfit {
+  std::size_t place = 0;
+  std::size_t copy = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t hash = 0;  // of the first
+};
+
+class Cut {
+ public:
+  Cut(Facts& facts, std::size_t index, CheckResult& result)
+      : facts_(facts),
+        snapshot_(facts.history.snapshots[index]),
+        window_(facts.windows[index]),
+        index_(index),
+        result_(result) {}
+
+  std::uint64_t judged() const { return judged_; }
+
+  void judge_strict() {
+    if (window_.quiet.empty()) {
+      report_no_quiet();
+      return;
+    }
+    for (std::size_t p = 0; p < snapshot_.places.size(); ++p) gather_place(p);
+    sweep();
+    report_misfits();
+  }
+
+  void judge_causal();
+  void judge_errors();
+
+ private:
+  void gather_place(std::size_t p) {
+    std::vector<Change> changes = changes_of(p);
+    SectorSet touched;
+    for (const Change& change : changes) touched.add(change.sector, 1);
+    for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
+      const Copy& copy = snapshot_.copies[c];
+      if (copy.device != p) continue;
+      const SectorSet out = taken_out(facts_, index_, copy);
+      compare_quiet_sectors(p, c, touched, out);
+      constrain(p, c, changes, out);
+    }
+  }
+
+  std::vector<Change> changes_of(std::size_t p) const {
+    const Place& place = snapshot_.places[p];
+    std::vector<Change> changes;
+    for (const Request* request : window_.changes[p]) {
+      const std::uint64_t first = std::max(request->first, place.first);
+      const std::uint64_t end =
+          std::min(request->first + request->count, place.first + place.sectors);
+      for (std::uint64_t s = first; s < end; ++s) {
+        const std::uint64_t hash = request->op == Op::write
+                                       ? facts_.journal.hashes_of(*request)[s - request->first]
+                                       : zero_hash();
+        changes.push_back({s - place.first, request->moved, hash});
+      }
+    }
+    // They came by moved; a stable sort keeps that order within a sector.
+    std::stable_sort(changes.begin(), changes.end(),
+                     [](const Change& a, const Change& b) { return a.sector < b.sector; });
+    return changes;
+  }
+
+  void compare_quiet_sectors(std::size_t p, std::size_t c, const SectorSet& touched,
+                             const SectorSet& out) {
+    const Place& place = snapshot_.places[p];
+    for (const Segment& segment : snapshot_.copies[c].segments) {
+      const std::span<const std::uint64_t> seen(
+          facts_.journal.hashes.data() + segment.hash_index, segment.count);
+      judged_ += segment.count;
+      std::uint64_t at = 0;
+      while ((at = window_.base[p].first_difference(place.first + segment.first, seen, at)) <
+             segment.count) {
+        const std::uint64_t sector = segment.first + at;
+        if (!touched.contains(sector) && !out.contains(sector)) add_misfit(p, c, sector, seen[at]);
+        ++at;
+      }
+    }
+  }
+
+  void constrain(std::size_t p, std::size_t c, const std::vector<Change>& changes,
+                 const SectorSet& out) {
+    for (std::size_t i = 0; i < changes.size();) {
+      std::size_t end = i;
+      while (end < changes.size() && changes[end].sector == changes[i].sector) ++end;
+      Constraint constraint{p, c, changes[i].sector, 0, {}};
+      if (!out.contains(constraint.sector) &&
+          observed(facts_, snapshot_.copies[c], constraint.sector, constraint.hash)) {
+        allow(constraint, {changes.data() + i, end - i});
+      }
+      i = end;
+    }
+  }
+
+  void allow(Constraint& constraint, std::span<const Change> changes) {
+    const std::uint64_t disk_sector = snapshot_.places[constraint.place].first + constraint.sector;
+    if (window_.base[constraint.place].at(disk_sector) == constraint.hash) {
+      add_interval(constraint, window_.take.first, changes.front().moved - 1);
+    }
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      if (changes[i].hash != constraint.hash) continue;
+      const Stamp last = i + 1 < changes.size() ? changes[i + 1].moved - 1 : window_.take.last;
+      add_interval(constraint, changes[i].moved, last);
+    }
+    if (constraint.allowed.empty()) {
+      add_misfit(constraint.place, constraint.copy, constraint.sector, constraint.hash);
+    } else {
+      constraints_.push_back(std::move(constraint));
+    }
+  }
+
+  // A quiet interval never holds a `moved` inside, so it is allowed as a whole or not at all.
+  void add_interval(Constraint& constraint, Stamp first, Stamp last) const {
+    const auto& quiet = window_.quiet;
+    const auto from = std::lower_bound(quiet.begin(), quiet.end(), first,
+                                       [](const Instants& q, Stamp s) { return q.last < s; });
+    const auto to = std::upper_bound(quiet.begin(), quiet.end(), last,
+                                     [](Stamp s, const Instants& q) { return s < q.first; });
+    if (from >= to) return;
+    constraint.allowed.emplace_back(from - quiet.begin(), to - quiet.begin() - 1);
+  }
+
+  void sweep() {
+    std::vector<std::int64_t> change(window_.quiet.size() + 1, 0);
+    for (const Constraint& constraint : constraints_) {
+      for (const auto& [first, last] : constraint.allowed) {
+        ++change[first];
+        --change[last + 1];
+      }
+    }
+    std::vector<std::int64_t> satisfied(window_.quiet.size());
+    std::int64_t running = 0;
+    for (std::size_t q = 0; q < satisfied.size(); ++q) satisfied[q] = running += change[q];
+    const std::int64_t best = *std::max_element(satisfied.begin(), satisfied.end());
+    const auto first = std::find(satisfied.begin(), satisfied.end(), best);
+    const auto last = std::find(satisfied.rbegin(), satisfied.rend(), best);
+    const auto low = static_cast<std::size_t>(first - satisfied.begin());
+    const auto high = satisfied.size() - 1 - static_cast<std::size_t>(last - satisfied.rbegin());
+    window_.feasible = {window_.quiet[low].first, window_.quiet[high].last};
+    const std::uint64_t feasible = static_cast<std::uint64_t>(
+        std::count(satisfied.begin(), satisfied.end(), best));
+    if (best == static_cast<std::int64_t>(constraints_.size())) {
+      result_.exercised["feasible_instants"] += feasible;
+    } else {
+      report_contradiction(low);
+    }
+  }
+
+  void judge_in(std::size_t p, const Request& request);
+  void report_no_quiet();
+  void report_misfits();
+  void report_contradiction(std::size_t best);
+  bool find_pair(std::size_t best, std::size_t& one, std::size_t& other) const;
+  std::string describe_constraint(const Constraint& constraint) const;
+  void add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash);
+  bool explained(const BadRange& bad, const Copy& copy) const;
+  std::string take_text() const {
+    return fmt::format("TAKE of {} lies in stamps [{}, {}], {} quiet intervals", snapshot_.name,
+                       window_.take.first, window_.take.last, window_.quiet.size());
+  }
+
+  Facts& facts_;
+  const Snapshot& snapshot_;
+  Window& window_;
+  std::size_t index_;
+  CheckResult& result_;
+  std::vector<Constraint> constraints_;
+  std::vector<Misfit> misfits_;
+  std::uint64_t judged_ = 0;
+};
+
+void Cut::add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash) {
+  if (!misfits_.empty()) {
+    Misfit& last = misfits_.back();
+    if (last.place == p && last.copy == c && last.first + last.count == sector) {
+      ++last.count;
+      return;
+    }
+  }
+  misfits_.push_back({p, c, sector, 1, hash});
+}
+
+void Cut::report_no_quiet() {
+  std::string busy = "";
+  for (std::size_t p = 0; p < snapshot_.places.size() && busy.empty(); ++p) {
+    for (const Request* request : facts_.disks[snapshot_.places[p].disk].changes) {
+      if (request->begin <= window_.take.last && request->end > window_.take.first) {
+        busy = describe(*request) + " on " + snapshot_.places[p].device;
+        break;
+      }
+    }
+  }
+  add_finding(result_, "cut", snapshot_.places.front().device, snapshot_.take_cycle,
+              fmt::format("TAKE did not drain: between its marks (stamps {} to {}) there is no "
+                          "instant without a data-changing request in flight inside the captured "
+                          "ranges of {}; the first one in flight is {}.",
+                          window_.take.first, window_.take.last, snapshot_.name, busy));
+}
+
+void Cut::report_misfits() {
+  for (const Misfit& misfit : misfits_) {
+    const Place& place = snapshot_.places[misfit.place];
+    std::string text;
+    if (result_.findings.size() < kFindingLimit) {
+      text = fmt::format("{} image sectors from {} on fit no instant of the take, in {}: {}. {}. {}",
+                         misfit.count, misfit.first,
+                         step_name(facts_.history, snapshot_.copies[misfit.copy].step),
+                         explain_observation(facts_, place, misfit.first, misfit.hash), take_text(),
+                         marks_around(facts_.history, window_.take.first));
+    }
+    add_finding(result_, "cut", place.device, snapshot_.take_cycle, std::move(text));
+  }
+}
+
+std::string Cut::describe_constraint(const Constraint& constraint) const {
+  std::string instants;
+  for (const auto& [first, last] : constraint.allowed) {
+    instants += fmt::format("{}[{}, {}]", instants.empty() ? "" : " or ",
+                            window_.quiet[first].first, window_.quiet[last].last);
+  }
+  return fmt::format("{}, so P lies in {}",
+                     explain_observation(facts_, snapshot_.places[constraint.place],
+                                         constraint.sector, constraint.hash),
+                     instants);
+}
+
+// Two constraints without a common instant: the one that ends first against the one that begins last,
+// or else one that the best instant violates against any other.
+bool Cut::find_pair(std::size_t best, std::size_t& one, std::size_t& other) const {
+  const auto disjoint = [](const Constraint& a, const Constraint& b) {
+    for (const auto& x : a.allowed) {
+      for (const auto& y : b.allowed) {
+        if (x.first <= y.second && y.first <= x.second) return false;
+      }
+    }
+    return true;
+  };
+  one = other = 0;
+  for (std::size_t i = 1; i < constraints_.size(); ++i) {
+    if (constraints_[i].allowed.back().second < constraints_[one].allowed.back().second) one = i;
+    if (constraints_[i].allowed.front().first > constraints_[other].allowed.front().first) other = i;
+  }
+  if (disjoint(constraints_[one], constraints_[other])) return true;
+  constexpr int kTried = 64;  // keeps this linear; a pair is a kindness, the best P always speaks
+  int tried = 0;
+  for (one = 0; one < constraints_.size() && tried < kTried; ++one) {
+    if (constraints_[one].allows(best)) continue;
+    ++tried;
+    for (other = 0; other < constraints_.size(); ++other) {
+      if (disjoint(constraints_[one], constraints_[other])) return true;
+    }
+  }
+  return false;
+}
+
+void Cut::report_contradiction(std::size_t best) {
+  std::size_t one = 0;
+  std::size_t other = 0;
+  const std::uint64_t violators = static_cast<std::uint64_t>(
+      std::count_if(constraints_.begin(), constraints_.end(),
+                    [&](const Constraint& c) { return !c.allows(best); }));
+  std::string text;
+  std::size_t blamed = 0;
+  if (find_pair(best, one, other)) {
+    text = fmt::format("Two image sectors show no common instant. {}; but {}.",
+                       describe_constraint(constraints_[one]), describe_constraint(constraints_[other]));
+    blamed = constraints_[one].allows(best) ? other : one;
+  } else {
+    text = fmt::format("No instant fits all sectors; the best P lies in [{}, {}], against it:",
+                       window_.quiet[best].first, window_.quiet[best].last);
+    int listed = 0;
+    for (std::size_t i = 0; i < constraints_.size() && listed < 4; ++i) {
+      if (constraints_[i].allows(best)) continue;
+      text += " " + describe_constraint(constraints_[i]) + ".";
+      blamed = i;
+      ++listed;
+    }
+  }
+  text += fmt::format(" {} of {} sectors changed around the take contradict the best instant. {}. {}",
+                      violators, constraints_.size(), take_text(),
+                      marks_around(facts_.history, window_.quiet[best].first));
+  add_finding(result_, "cut", snapshot_.places[constraints_[blamed].place].device,
+              snapshot_.take_cycle, std::move(text));
+}
+
+// The shown version is in, the next one is out: P lies before that one's begin. The largest P that any
+// sector leaves must not fall under the begin of TAKE, and what ended before TAKE must be in.
+void Cut::judge_causal() {
+  Stamp upper = window_.take.last;
+  for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
+    const Copy& copy = snapshot_.copies[c];
+    const Place& place = snapshot_.places[copy.device];
+    const SectorSet out = taken_out(facts_, index_, copy);
+    SectorSet later;  // versions that came after TAKE began, up to the end of the copy
+    for (const Request* request : facts_.disks[place.disk].moved) {
+      if (request->moved > window_.take.first && request->begin <= copy.returned) {
+        later.add(request->first, request->count);
+      }
+    }
+    for (const Segment& segment : copy.segments) {
+      judged_ += segment.count;
+      const std::span<const std::uint64_t> seen(
+          facts_.journal.hashes.data() + segment.hash_index, segment.count);
+      std::uint64_t at = 0;
+      while ((at = window_.base[copy.device].first_difference(place.first + segment.first, seen,
+                                                              at)) < segment.count) {
+        const std::uint64_t sector = segment.first + at;
+        if (!out.contains(sector)) {
+          const auto versions = versions_of(facts_, place.disk, place.first + sector);
+          const bool known =
+              later.contains(place.first + sector) &&
+              std::any_of(versions.begin(), versions.end(), [&](const Version& version) {
+                return version.hash == seen[at] && version.end > window_.take.first;
+              });
+          if (!known) add_misfit(copy.device, c, sector, seen[at]);
+        }
+        ++at;
+      }
+    }
+  }
+  // A write that had begun on the host when TAKE began passed the hook before P: it cannot be out.
+  for (std::size_t p = 0; p < snapshot_.places.size(); ++p) {
+    for (const Request* request : window_.changes[p]) {
+      upper = std::max(upper, request->begin);
+      if (request->begin <= window_.take.first && request->error == 0) judge_in(p, *request);
+    }
+  }
+  window_.feasible = {window_.take.first, upper};
+  report_misfits();
+}
+
+// Every sector of the request shows it or a later version.
+void Cut::judge_in(std::size_t p, const Request& request) {
+  const Place& place = snapshot_.places[p];
+  const std::uint64_t first = std::max(request.first, place.first);
+  const std::uint64_t end = std::min(request.first + request.count, place.first + place.sectors);
+  for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
+    if (snapshot_.copies[c].device != p) continue;
+    const SectorSet out = taken_out(facts_, index_, snapshot_.copies[c]);
+    for (std::uint64_t s = first - place.first; s < end - place.first; ++s) {
+      std::uint64_t hash = 0;
+      if (out.contains(s) || !observed(facts_, snapshot_.copies[c], s, hash)) continue;
+      const auto versions = versions_of(facts_, place.disk, place.first + s);
+      const bool in = std::any_of(versions.begin(), versions.end(), [&](const Version& version) {
+        return version.hash == hash && version.moved >= request.moved;
+      });
+      if (!in) add_misfit(p, c, s, hash);
+    }
+  }
+}
+
+// -EIO is right only where CORRUPTED was delivered or a request below failed.
+bool Cut::explained(const BadRange& bad, const Copy& copy) const {
+  if (snapshot_.corrupted()) return true;
+  const Place& place = snapshot_.places[copy.device];
+  const std::uint64_t first = place.first + bad.first;
+  if (window_.exempt[copy.device].all(first, bad.count)) return true;
+  constexpr std::uint64_t kCopyUnit = 16384;  // sectors: a failed read loses at most its chunk (8 MiB)
+  for (const Request& request : facts_.journal.requests) {
+    if (request.error == 0 || request.end < window_.take.first) continue;
+    if (request.begin > copy.returned) break;
+    const journal::Role role = facts_.journal.disks[request.disk].role;
+    if (role == journal::Role::storage) return true;
+    if (request.disk == place.disk && request.first < first + bad.count + kCopyUnit &&
+        first < request.first + request.count + kCopyUnit) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Cut::judge_errors() {
+  for (const Copy& copy : snapshot_.copies) {
+    for (const BadRange& bad : copy.bad) {
+      result_.exercised["bad_sectors"] += bad.count;
+      constexpr int kEio = 5;
+      if (bad.error == kEio && explained(bad, copy)) continue;
+      const Place& place = snapshot_.places[copy.device];
+      add_finding(result_, "cut", place.device, snapshot_.take_cycle,
+                  fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}, and neither a "
+                              "CORRUPTED event nor a failed request below explains it.",
+                              bad.first, bad.count, place.device, bad.error,
+                              step_name(facts_.history, copy.step)));
+    }
+  }
+}
+
+void count_window(const Facts& facts, std::size_t index, CheckResult& result, CycleSummary& cycle) {
+  const Snapshot& snapshot = facts.history.snapshots[index];
+  const Window& window = facts.windows[index];
+  result.exercised["devices"] += snapshot.places.size();
+  result.exercised["quiet_instants"] += window.quiet.size();
+  for (std::size_t p = 0; p < snapshot.places.size(); ++p) {
+    std::uint64_t across = 0;
+    for (const Request* request : facts.disks[snapshot.places[p].disk].changes) {
+      if (request->begin > window.take.last) break;
+      if (request->end > window.take.first) ++across;
+    }
+    result.exercised["writes_across_take"] += across;
+    cycle.writes_across_take += across;
+    for (const Request* request : window.changes[p]) result.exercised["versions"] += request->count;
+  }
+}
+
+}  // namespace
+
+void check_cut(Facts& facts, Report& report) {
+  CheckResult& result = report.checks["cut"];
+  for (const char* counter : {"devices", "sectors_judged", "versions", "quiet_instants",
+                              "writes_across_take", "feasible_instants", "bad_sectors"}) {
+    result.exercised[counter] += 0;
+  }
+  CheckResult unreported;  // an older cycle is judged again only to know its P
+  for (std::size_t i = 0; i < facts.windows.size(); ++i) {
+    if (!facts.windows[i].judged) continue;
+    const std::uint32_t cycle = facts.history.snapshots[i].take_cycle;
+    const bool reported = facts.in_scope(cycle);
+    if (!reported && cycle + 1 < facts.scope.first_cycle) continue;
+    Cut cut(facts, i, reported ? result : unreported);
+    if (facts.expectations.strict) {
+      cut.judge_strict();
+    } else {
+      cut.judge_causal();
+    }
+    cut.judge_errors();
+    if (!reported) continue;
+    if (result.outcome == Outcome::not_run && cut.judged() > 0) result.outcome = Outcome::pass;
+    count_window(facts, i, result, cycle_of(report, cycle));
+    result.exercised["sectors_judged"] += cut.judged();
+    cycle_of(report, cycle).sectors_judged += cut.judged();
+  }
+}
+
+}  // namespace snapbed::model

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "model/history.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "model/report.h"
+#include "model/selftest.h"
+
+namespace snapbed::model {
+
+using journal::Journal;
+using journal::Request;
+using journal::Role;
+using nlohmann::json;
+using plan::MarkKind;
+
+namespace {
+
+PlacedMark place_mark(const journal::MarkBytes& raw, std::uint64_t sequence) {
+  const auto mark = plan::decode_mark(raw.bytes);
+  if (!mark) {
+    throw BrokenRecord(fmt::format("mark {} (stamp {}) cannot be decoded", sequence, raw.begin));
+  }
+  if (mark->sequence != sequence) {
+    throw BrokenRecord(fmt::format("marks have a gap: number {} stands where {} was due (stamp {})",
+                                   mark->sequence, sequence, raw.begin));
+  }
+  PlacedMark placed{*mark, json::object(), raw.begin, raw.end};
+  if (mark->kind != MarkKind::note && !mark->text.empty()) {
+    placed.text = json::parse(mark->text, nullptr, false);
+    if (!placed.text.is_object()) {
+      throw BrokenRecord(fmt::format("mark {} ({}) holds no JSON object: {}", sequence,
+                                     plan::to_string(mark->kind), mark->text));
+    }
+  }
+  return placed;
+}
+
+std::vector<PlacedMark> place_marks(const Journal& journal, std::uint32_t cycle) {
+  std::vector<PlacedMark> marks;
+  for (const journal::MarkBytes& raw : journal.marks) {
+    marks.push_back(place_mark(raw, marks.size()));
+    const plan::Mark& mark = marks.back().mark;
+    if (mark.kind == MarkKind::cycle_end && mark.cycle == cycle) break;
+  }
+  return marks;
+}
+
+std::vector<Place> place_devices(const Journal& journal, const plan::Plan& plan) {
+  std::vector<Place> places;
+  for (const auto& [name, device] : plan.devices) {
+    const auto disk = std::find_if(journal.disks.begin(), journal.disks.end(),
+                                   [&](const journal::Disk& d) { return d.name == device.disk; });
+    if (disk == journal.disks.end()) {
+      throw BrokenRecord(fmt::format("the plan's device {} lies on disk {}, which the journal "
+                                     "does not know",
+                                     name, device.disk));
+    }
+    if (device.first > disk->sectors || device.sectors > disk->sectors - device.first) {
+      throw BrokenRecord(fmt::format("the plan's device {} [{}, +{}) does not fit on disk {} of {} "
+                                     "sectors",
+                                     name, device.first, device.sectors, device.disk,
+                                     disk->sectors));
+    }
+    places.push_back({name, disk->id, device.first, device.sectors,
+                      device.first == 0 && device.sectors == disk->sectors});
+  }
+  return places;
+}
+
+std::vector<StepRun> place_steps(const History& history) {
+  std::vector<StepRun> runs(history.plan.steps.size());
+  for (const PlacedMark& placed : history.marks) {
+    const plan::Mark& mark = placed.mark;
+    const bool begins = mark.kind == MarkKind::step_begin;
+    if (!begins && mark.kind != MarkKind::step_end) continue;
+    if (mark.step >= runs.size()) {
+      throw BrokenRecord(fmt::format("mark {} speaks of step {}, the plan has {}", mark.sequence,
+                                     mark.step, runs.size()));
+    }
+    StepRun& run = runs[mark.step];
+    if (begins) {
+      if (run.begun()) throw BrokenRecord(fmt::format("step {} begins twice", mark.step));
+      run.called = placed.end;
+      continue;
+    }
+    if (!run.begun() || run.finished()) {
+      throw BrokenRecord(fmt::format("step {} ends {}", mark.step,
+                                     run.finished() ? "twice" : "before it began"));
+    }
+    if (!placed.text.contains("result") || !placed.text["result"].is_number_integer()) {
+      throw BrokenRecord(fmt::format("the end of step {} ({}) holds no result", mark.step,
+                                     history.plan.steps[mark.step].op));
+    }
+    run.returned = placed.begin;
+    run.result = placed.text["result"].get<std::int64_t>();
+    run.answer = placed.text;
+  }
+  return runs;
+}
+
+// Walks the steps in their order and builds snapshots from them.
+class Teller {
+ public:
+  Teller(const Journal& journal, History& history) : journal_(journal), history_(history) {}
+
+  void tell() {
+    for (const plan::Step& step : history_.plan.steps) {
+      const StepRun& run = history_.steps[step.id];
+      if (run.begun()) tell_step(step, run);
+    }
+    for (const PlacedMark& placed : history_.marks) tell_mark(placed);
+  }
+
+ private:
+  void tell_step(const plan::Step& step, const StepRun& run) {
+    if (step.op == "insmod" && history_.inserted == kNever) history_.inserted = run.called;
+    if (step.op == "rmmod" && run.succeeded()) tracked_.clear();
+    if (step.op == "remove_tracker" && run.succeeded()) {
+      tracked_.erase(step.args.at("device").get<std::string>());
+    }
+    if (step.op == "create") tell_create(step, run);
+    if (step.op == "mark_dirty") tell_dirty(step, run);
+    if (!step.args.contains("snapshot")) return;
+    Snapshot* snapshot = find(step.args.at("snapshot").get<std::string>(), run.called);
+    if (snapshot == nullptr) return;
+    if (step.op == "append") tell_append(step, run, *snapshot);
+    if (step.op == "take") tell_take(step, run, *snapshot);
+    if (step.op == "copy_image") tell_copy(step, run, *snapshot);
+    if (step.op == "read_map") tell_map(step, run, *snapshot);
+    if (step.op == "write_image") tell_image_write(step, run, *snapshot);
+    if (step.op == "destroy") tell_destroy(run, *snapshot);
+  }
+
+  void tell_mark(const PlacedMark& placed) {
+    const MarkKind kind = placed.mark.kind;
+    if (kind == MarkKind::event) tell_event(placed);
+    if (kind == MarkKind::append_begin) tell_append_begin(placed);
+    if (kind == MarkKind::append_end) tell_append_end(placed);
+    if (kind == MarkKind::read_error) tell_read_error(placed);
+  }
+
+  // The snapshot that bears the name at a stamp: the youngest created by then.
+  Snapshot* find(const std::string& name, Stamp at) {
+    for (auto s = history_.snapshots.rbegin(); s != history_.snapshots.rend(); ++s) {
+      if (s->name == name && s->create_called <= at) return &*s;
+    }
+    return nullptr;
+  }
+
+  void tell_create(const plan::Step& step, const StepRun& run) {
+    if (run.finished() && run.result != 0) return;
+    Snapshot snapshot;
+    snapshot.name = step.args.at("snapshot").get<std::string>();
+    snapshot.cycle = step.cycle;
+    snapshot.create_called = run.called;
+    snapshot.created = run.returned;
+    for (const json& device : step.args.at("devices")) {
+      const std::string name = device.get<std::string>();
+      snapshot.places.push_back(history_.place(name));
+      if (!tracked_.contains(name)) start_generation(name, run.called, false);
+    }
+    snapshot.number.resize(snapshot.places.size());
+    snapshot.generation.resize(snapshot.places.size());
+    history_.snapshots.push_back(std::move(snapshot));
+  }
+
+  void start_generation(const std::string& device, Stamp from, bool wrapped) {
+    tracked_[device] = history_.generations.size();
+    history_.generations.push_back({device, static_cast<std::uint32_t>(history_.generations.size()),
+                                    from, wrapped, {}});
+  }
+
+  void tell_append(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
+    snapshot.appends.push_back(run.called);
+    add_storage(snapshot, step.args, run.called, !run.finished() || run.result == 0);
+  }
+
+  void add_storage(Snapshot& snapshot, const json& from, Stamp stamp, bool ok) {
+    const Place& place = history_.place(from.at("device").get<std::string>());
+    for (const json& range : from.at("ranges")) {
+      snapshot.storage.push_back({place.disk, place.first + range.at(0).get<std::uint64_t>(),
+                                  range.at(1).get<std::uint64_t>(), stamp, ok});
+    }
+  }
+
+  void tell_take(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
+    if (!run.succeeded() || snapshot.taken) return;
+    snapshot.taken = true;
+    snapshot.take_cycle = step.cycle;
+    snapshot.take_called = run.called;
+    snapshot.take_returned = run.returned;
+    const std::size_t index = static_cast<std::size_t>(&snapshot - history_.snapshots.data());
+    for (std::size_t i = 0; i < snapshot.places.size(); ++i) {
+      const std::string& device = snapshot.places[i].device;
+      constexpr std::size_t kLastNumber = 255;
+      if (!tracked_.contains(device)) start_generation(device, snapshot.create_called, false);
+      if (history_.generations[tracked_[device]].takes.size() == kLastNumber) {
+        start_generation(device, run.called, true);
+      }
+      Generation& generation = history_.generations[tracked_[device]];
+      generation.takes.push_back(index);
+      snapshot.number[i] = static_cast<std::uint32_t>(generation.takes.size());
+      snapshot.generation[i] = generation.index;
+    }
+  }
+
+  void tell_destroy(const StepRun& run, Snapshot& snapshot) {
+    if (run.finished() && run.result != 0) return;
+    if (snapshot.destroy_called != kNever) return;
+    snapshot.destroy_called = run.called;
+    snapshot.destroyed = run.returned;
+  }
+
+  std::size_t member(const plan::Step& step, const Snapshot& snapshot) {
+    const std::string device = step.args.at("device").get<std::string>();
+    const std::size_t index = snapshot.place_of(device);
+    if (index == kNoIndex) {
+      throw BrokenRecord(fmt::format("step {} ({}) names device {}, which snapshot {} does not hold",
+                                     step.id, step.op, device, snapshot.name));
+    }
+    return index;
+  }
+
+  void tell_copy(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
+    if (!snapshot.taken) return;
+    Copy copy;
+    copy.step = step.id;
+    copy.cycle = step.cycle;
+    copy.device = member(step, snapshot);
+    copy.called = run.called;
+    copy.returned = run.returned;
+    copy.finished = run.finished();
+    if (run.finished() && run.result != 0) copy.finished = false;
+    const std::uint64_t base = step.args.at("base").get<std::uint64_t>();
+    collect_evidence(copy, base, snapshot.places[copy.device].sectors);
+    snapshot.copies.push_back(std::move(copy));
+  }
+
+  void collect_evidence(Copy& copy, std::uint64_t base, std::uint64_t sectors) {
+    auto request = std::lower_bound(
+        journal_.requests.begin(), journal_.requests.end(), copy.called,
+        [](const Request& r, Stamp stamp) { return r.begin < stamp; });
+    for (; request != journal_.requests.end() && request->begin < copy.returned; ++request) {
+      if (request->disk >= journal_.disks.size()) continue;
+      if (journal_.disks[request->disk].role != Role::evidence) continue;
+      if (request->op == journal::Op::read || request->op == journal::Op::flush) continue;
+      if (request->end == kNever || request->end > copy.returned) continue;
+      if (request->op != journal::Op::write || request->error != 0 ||
+          request->moved == kNever || request->first < base ||
+          request->first + request->count > base + sectors) {
+        throw BrokenRecord(fmt::format(
+            "evidence of step {}: request [{}, +{}) (stamp {}, error {}) is no write of its image "
+            "copy at [{}, +{})",
+            copy.step, request->first, request->count, request->begin, request->error, base,
+            sectors));
+      }
+      copy.segments.push_back({request->first - base, request->count, request->hash_index});
+    }
+    std::sort(copy.segments.begin(), copy.segments.end(),
+              [](const Segment& a, const Segment& b) { return a.first < b.first; });
+  }
+
+  void tell_map(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
+    if (!run.succeeded()) return;
+    const json& answer = run.answer;
+    MapRead map;
+    map.step = step.id;
+    map.cycle = step.cycle;
+    map.device = member(step, snapshot);
+    map.called = run.called;
+    map.returned = run.returned;
+    map.base = answer.at("base").get<std::uint64_t>();
+    map.bytes = answer.at("bytes").get<std::uint64_t>();
+    map.blk_size = answer.at("blk_size").get<std::uint64_t>();
+    map.blk_count = answer.at("blk_count").get<std::uint64_t>();
+    map.capacity = answer.at("capacity").get<std::uint64_t>();
+    map.number = answer.at("snap_number").get<std::uint64_t>();
+    map.generation = answer.at("generation").get<std::string>();
+    snapshot.maps.push_back(std::move(map));
+  }
+
+  void tell_image_write(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
+    OwnChange change{step.id, member(step, snapshot), run.called, run.returned, run.succeeded(), {}};
+    change.ranges = plan::scattered_ranges(
+        history_.plan.seed, step.id, snapshot.places[change.device].sectors,
+        step.args.at("writes").get<std::uint32_t>(), step.args.at("max_sectors").get<std::uint32_t>());
+    snapshot.image_writes.push_back(std::move(change));
+  }
+
+  void tell_dirty(const plan::Step& step, const StepRun& run) {
+    const std::string device = step.args.at("device").get<std::string>();
+    const Place& place = history_.place(device);
+    OwnChange change{step.id, static_cast<std::size_t>(&place - history_.places.data()), run.called,
+                     run.returned, run.succeeded(), {}};
+    if (run.finished() && run.result != 0) return;
+    for (const json& range : step.args.at("ranges")) {
+      change.ranges.push_back(
+          {range.at(0).get<std::uint64_t>(), range.at(1).get<std::uint64_t>()});
+    }
+    history_.dirtied.push_back(std::move(change));
+  }
+
+  Snapshot& named(const PlacedMark& placed) {
+    const std::string name = placed.text.at("snapshot").get<std::string>();
+    Snapshot* snapshot = find(name, placed.begin);
+    if (snapshot == nullptr) {
+      throw BrokenRecord(fmt::format("mark {} ({}) speaks of snapshot {}, which nobody created",
+                                     placed.mark.sequence, plan::to_string(placed.mark.kind), name));
+    }
+    return *snapshot;
+  }
+
+  void tell_event(const PlacedMark& placed) {
+    Event event;
+    event.low = placed.text.value("code", std::string()) == "low";
+    event.device = placed.text.value("device", std::string());
+    event.value = placed.text.value(event.low ? "sectors" : "error", std::int64_t{0});
+    event.cycle = placed.mark.cycle;
+    event.seen = placed.begin;
+    named(placed).events.push_back(std::move(event));
+  }
+
+  void tell_append_begin(const PlacedMark& placed) {
+    Snapshot& snapshot = named(placed);
+    snapshot.appends.push_back(placed.end);
+    pending_[snapshot.name] = snapshot.storage.size();
+    add_storage(snapshot, placed.text, placed.end, true);
+  }
+
+  void tell_append_end(const PlacedMark& placed) {
+    if (placed.text.at("result").get<std::int64_t>() == 0) return;
+    Snapshot& snapshot = named(placed);
+    for (std::size_t i = pending_[snapshot.name]; i < snapshot.storage.size(); ++i) snapshot.storage[i].ok = false;
+  }
+
+  void tell_read_error(const PlacedMark& placed) {
+    for (Snapshot& snapshot : history_.snapshots) {
+      for (Copy& copy : snapshot.copies) {
+        if (placed.begin < copy.called || placed.begin > copy.returned) continue;
+        if (snapshot.places[copy.device].device != placed.text.at("device").get<std::string>()) {
+          continue;
+        }
+        copy.bad.push_back({placed.text.at("first").get<std::uint64_t>(),
+                            placed.text.at("count").get<std::uint64_t>(),
+                            placed.text.at("error").get<std::int32_t>()});
+      }
+    }
+  }
+
+  const Journal& journal_;
+  History& history_;
+  std::map<std::string, std::size_t> tracked_;  // device -> its live generation
+  std::map<std::string, std::size_t> pending_;    // snapshot -> first range of its running append
+};
+
+// Every sector of a finished copy exactly once: as a hash or as a read error.
+void prove_complete(const Snapshot& snapshot, Copy& copy) {
+  std::sort(copy.bad.begin(), copy.bad.end(),
+            [](const BadRange& a, const BadRange& b) { return a.first < b.first; });
+  const std::string what = fmt::format("evidence of step {} (image of {} in {})", copy.step,
+                                       snapshot.places[copy.device].device, snapshot.name);
+  std::uint64_t at = 0;
+  std::size_t segment = 0;
+  std::size_t bad = 0;
+  const auto take = [&](std::uint64_t first, std::uint64_t count) {
+    if (first < at) throw BrokenRecord(fmt::format("{}: sector {} came twice", what, first));
+    if (first > at && copy.finished) {
+      throw BrokenRecord(fmt::format("{}: sectors [{}, {}) never came", what, at, first));
+    }
+    at = first + count;
+  };
+  while (segment < copy.segments.size() || bad < copy.bad.size()) {
+    const bool next_bad = segment == copy.segments.size() ||
+                          (bad < copy.bad.size() && copy.bad[bad].first < copy.segments[segment].first);
+    if (next_bad) {
+      take(copy.bad[bad].first, copy.bad[bad].count);
+      ++bad;
+    } else {
+      take(copy.segments[segment].first, copy.segments[segment].count);
+      ++segment;
+    }
+  }
+  if (copy.finished) take(snapshot.places[copy.device].sectors, 0);
+}
+
+}  // namespace
+
+std::size_t Snapshot::place_of(const std::string& device) const {
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (places[i].device == device) return i;
+  }
+  return kNoIndex;
+}
+
+bool Snapshot::corrupted() const {
+  return std::any_of(events.begin(), events.end(), [](const Event& event) { return !event.low; });
+}
+
+const Place& History::place(const std::string& device) const {
+  const auto found = std::find_if(places.begin(), places.end(),
+                                  [&](const Place& place) { return place.device == device; });
+  if (found == places.end()) throw BrokenRecord("the plan has no device " + device);
+  return *found;
+}
+
+History tell(const Journal& journal, std::uint32_t cycle) {
+  History history;
+  try {
+    history.plan = plan::from_text(journal.plan);
+    history.places = place_devices(journal, history.plan);
+    history.marks = place_marks(journal, cycle);
+    if (cycle != kAllCycles && !history.marks.empty()) {
+      const PlacedMark& last = history.marks.back();
+      if (last.mark.kind == MarkKind::cycle_end && last.mark.cycle == cycle) {
+        history.horizon = last.begin;
+      }
+    }
+    history.steps = place_steps(history);
+    Teller(journal, history).tell();
+  } catch (const json::exception& error) {
+    throw BrokenRecord(std::string("plan or marks lack something: ") + error.what());
+  } catch (const BrokenRecord&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    throw BrokenRecord(error.what());
+  }
+  prove_selftest(journal, history);
+  for (Snapshot& snapshot : history.snapshots) {
+    for (Copy& copy : snapshot.copies) prove_complete(snapshot, copy);
+  }
+  return history;
+}
+
+std::string step_name(const History& history, std::uint32_t step) {
+  const plan::Step& planned = history.plan.steps[step];
+  return fmt::format("step {} {} (cycle {})", step, planned.op, planned.cycle);
+}
+
+std::string marks_around(const History& history, Stamp stamp) {
+  const auto name = [&](const PlacedMark& placed) {
+    const std::string kind = plan::to_string(placed.mark.kind);
+    const bool step = placed.mark.step < history.plan.steps.size() &&
+                      (placed.mark.kind == MarkKind::step_begin ||
+                       placed.mark.kind == MarkKind::step_end);
+    return fmt::format("{}{} at stamp {}", kind,
+                       step ? " of " + step_name(history, placed.mark.step) : std::string(),
+                       placed.begin);
+  };
+  const PlacedMark* before = nullptr;
+  const PlacedMark* after = nullptr;
+  for (const PlacedMark& placed : history.marks) {
+    if (placed.begin <= stamp) before = &placed;
+    if (placed.begin > stamp && after == nullptr) after = &placed;
+  }
+  return fmt::format("Marks around: {}; {}.", before ? name(*before) : "none before",
+                     after ? name(*after) : "none after");
+}
+
+}  // namespace snapbed::model

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Check `origin`: the disks hold what the guest was told they hold. Every finished write, discard and
+// zero step of the plan arrived with its data; no more bytes are acknowledged by fio than arrived; no request
+// lies outside its disk or changes a disk while no step of the plan writes to it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "journal/pattern.h"
+#include "model/checks.h"
+#include "model/explain.h"
+#include "model/writers.h"
+
+namespace snapbed::model {
+
+using journal::Op;
+using journal::Request;
+using journal::Role;
+
+namespace {
+
+class Origin {
+ public:
+  Origin(const Facts& facts, CheckResult& result)
+      : facts_(facts), result_(result), writers_(writers_of(facts.history)) {}
+
+  void judge() {
+    judge_requests();
+    for (const plan::Step& step : facts_.history.plan.steps) {
+      const StepRun& run = facts_.history.steps[step.id];
+      if (!facts_.in_scope(step.cycle) || !run.succeeded()) continue;
+      if (step.op == "write" || step.op == "discard" || step.op == "zero") judge_step(step, run);
+      if (step.op == "fio_stop" || step.op == "fio_wait") judge_fio(step, run);
+    }
+  }
+
+ private:
+  void judge_requests() {
+    for (const Request& request : facts_.journal.requests) {
+      if (request.begin > facts_.history.horizon) break;
+      const journal::Disk& disk = facts_.journal.disks[request.disk];
+      if (request.first > disk.sectors || request.count > disk.sectors - request.first) {
+        add(disk.name, request.begin,
+            fmt::format("{} lies outside disk {} of {} sectors", describe(request), disk.name,
+                        disk.sectors));
+      }
+      if (!changes_data(request.op)) continue;
+      if (disk.role == Role::plan) {
+        add(disk.name, request.begin,
+            fmt::format("{} changes the plan disk {}", describe(request), disk.name));
+      }
+      if (disk.role != Role::data) continue;
+      ++result_.exercised["requests"];
+      if (result_.outcome == Outcome::not_run) result_.outcome = Outcome::pass;
+      if (!licensed(request)) {
+        add(disk.name, request.begin,
+            fmt::format("{} on {} arrived while no step of the plan writes to that disk",
+                        describe(request), disk.name));
+      }
+    }
+  }
+
+  bool licensed(const Request& request) const {
+    return std::any_of(writers_.begin(), writers_.end(), [&](const Writer& writer) {
+      if (request.begin < writer.from || request.begin > writer.to) return false;
+      return writer.device.empty() ||
+             facts_.history.place(writer.device).disk == request.disk;
+    });
+  }
+
+  // Every sector that the step promises got its content between the step's marks.
+  void judge_step(const plan::Step& step, const StepRun& run) {
+    const Place& place = facts_.history.place(step.args.at("device").get<std::string>());
+    std::vector<plan::Range> ranges;
+    if (step.op == "write") {
+      ranges = plan::scattered_ranges(facts_.history.plan.seed, step.id, place.sectors,
+                                      step.args.at("writes").get<std::uint32_t>(),
+                                      step.args.at("max_sectors").get<std::uint32_t>());
+    } else {
+      ranges.push_back({step.args.at("first").get<std::uint64_t>(),
+                        step.args.at("count").get<std::uint64_t>()});
+    }
+    SectorSet missing;
+    for (const plan::Range& range : ranges) {
+      missing.add(place.first + range.first, range.count);
+      result_.exercised["acknowledged"] += range.count * journal::kSectorBytes;
+    }
+    const auto& changes = facts_.disks[place.disk].changes;
+    auto at = std::lower_bound(changes.begin(), changes.end(), run.called,
+                               [](const Request* r, Stamp stamp) { return r->begin < stamp; });
+    for (; at != changes.end() && (*at)->begin < run.returned; ++at) {
+      if ((*at)->end < run.returned && (*at)->error == 0) fulfil(step, place, **at, missing);
+    }
+    if (missing.empty()) return;
+    std::uint64_t first = ~std::uint64_t{0};
+    missing.each([&](std::uint64_t sector) { first = std::min(first, sector); });
+    add(place.device, run.called,
+        fmt::format("{} on {} was told to be done, but {} of its sectors never got its data before "
+                    "the step ended, the first is disk sector {}",
+                    step_name(facts_.history, step.id), place.device, missing.size(), first));
+  }
+
+  void fulfil(const plan::Step& step, const Place& place, const Request& request,
+              SectorSet& missing) const {
+    if (request.moved == kNever) return;
+    const bool emptied = request.op == Op::trim || request.op == Op::zero;
+    if (step.op != "write") {
+      if (emptied) {
+        missing.remove(request.first, request.count);
+        return;
+      }
+      if (step.op == "discard") return;
+    } else if (emptied) {
+      return;
+    }
+    const std::uint64_t key = journal::step_key(facts_.history.plan.seed, step.id);
+    const auto hashes = facts_.journal.hashes_of(request);
+    journal::SectorBytes bytes;
+    for (std::uint64_t i = 0; i < request.count; ++i) {
+      const std::uint64_t sector = request.first + i;
+      if (!missing.contains(sector)) continue;
+      std::uint64_t expected = zero_hash();
+      if (step.op == "write") {
+        journal::fill_sector(key, sector - place.first, bytes);
+        expected = journal::sector_hash(bytes);
+      }
+      if (hashes[i] == expected) missing.remove(sector, 1);
+    }
+  }
+
+  // Bytes that fio was told are written, against those that arrived while it ran. Only jobs whose
+  // targets are whole disks: a file system adds and saves writes of its own.
+  void judge_fio(const plan::Step& step, const StepRun& run) {
+    const plan::Step* start = nullptr;
+    for (const plan::Step& other : facts_.history.plan.steps) {
+      if (other.id < step.id && other.op == "fio_start" &&
+          other.args.value("name", std::string()) == step.args.value("name", std::string())) {
+        start = &other;
+      }
+    }
+    if (start == nullptr || !run.answer.contains("bytes_written")) return;
+    const std::string job = start->args.value("job", std::string());
+    const auto devices = fio_devices(facts_.history, job);
+    const bool raw = !devices.empty() &&
+                     std::all_of(devices.begin(), devices.end(),
+                                 [&](const std::string& name) {
+                                   return facts_.history.place(name).whole;
+                                 }) &&
+                     job.find("directory") == std::string::npos;
+    if (!raw) return;
+    ++result_.exercised["fio_jobs"];
+    const std::uint64_t told = run.answer.at("bytes_written").get<std::uint64_t>();
+    result_.exercised["acknowledged"] += told;
+    std::uint64_t arrived = 0;
+    for (const std::string& name : devices) {
+      for (const Request* request : facts_.disks[facts_.history.place(name).disk].changes) {
+        if (request->begin < facts_.history.steps[start->id].called) continue;
+        if (request->begin > run.returned) break;
+        if (request->error == 0 && request->end != kNever) {
+          arrived += request->count * journal::kSectorBytes;
+        }
+      }
+    }
+    if (told <= arrived) return;
+    add(devices.front(), run.called,
+        fmt::format("fio \"{}\" was told that {} bytes are written, but only {} arrived at its disks "
+                    "without error between {} and {}",
+                    step.args.value("name", std::string()), told, arrived,
+                    step_name(facts_.history, start->id), step_name(facts_.history, step.id)));
+  }
+
+  void add(const std::string& device, Stamp stamp, const std::string& what) {
+    std::uint32_t cycle = 0;
+    for (const PlacedMark& placed : facts_.history.marks) {
+      if (placed.begin <= stamp) cycle = std::max(cycle, placed.mark.cycle);
+    }
+    if (!facts_.in_scope(cycle)) return;
+    add_finding(result_, "origin", device, cycle,
+                what + ". " + marks_around(facts_.history, stamp));
+  }
+
+  const Facts& facts_;
+  CheckResult& result_;
+  std::vector<Writer> writers_;
+};
+
+}  // namespace
+
+void check_origin(const Facts& facts, Report& report) {
+  CheckResult& result = report.checks["origin"];
+  for (const char* counter : {"requests", "acknowledged", "fio_jobs"}) {
+    result.exercised[counter] += 0;
+  }
+  Origin(facts, result).judge();
+}
+
+}  // namespace snapbed::model

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "model/writers.h"
+
+#include <algorithm>
+#include <cctype>
+#include <sstream>
+
+namespace snapbed::model {
+
+namespace {
+
+std::string trimmed(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t\r");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+// True when `path` stands in the text as a whole name.
+bool names(const std::string& text, const std::string& path) {
+  for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
+    const std::size_t end = at + path.size();
+    const bool goes_on = end < text.size() &&
+                         (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
+                          text[end] == '_' || text[end] == '-' || text[end] == '.');
+    if (!goes_on) return true;
+  }
+  return false;
+}
+
+// fio's sizes: a number with an optional k, m or g; the last number of a list or range.
+std::uint64_t fio_size(const std::string& text) {
+  std::uint64_t best = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    if (std::isdigit(static_cast<unsigned char>(text[i])) == 0) {
+      ++i;
+      continue;
+    }
+    std::uint64_t value = 0;
+    while (i < text.size() && std::isdigit(static_cast<unsigned char>(text[i])) != 0) {
+      value = value * 10 + static_cast<std::uint64_t>(text[i++] - '0');
+    }
+    const char unit = i < text.size() ? static_cast<char>(std::tolower(text[i])) : ' ';
+    if (unit == 'k') value <<= 10;
+    if (unit == 'm') value <<= 20;
+    if (unit == 'g') value <<= 30;
+    best = std::max(best, value);
+  }
+  return best;
+}
+
+// The stamp at which a licence that other steps take back is over.
+Stamp until(const History& history, const plan::Step& begun, const char* op, const char* key) {
+  if (!begun.args.contains(key)) return kNever;
+  for (std::size_t i = begun.id + 1; i < history.plan.steps.size(); ++i) {
+    const plan::Step& step = history.plan.steps[i];
+    const bool same = step.op == op || (step.op == "fio_wait" && std::string(op) == "fio_stop");
+    if (!same || !step.args.contains(key) || step.args[key] != begun.args[key]) continue;
+    if (history.steps[i].succeeded()) return history.steps[i].returned;
+  }
+  return kNever;
+}
+
+void add_step(const History& history, const plan::Step& step, std::vector<Writer>& writers) {
+  const StepRun& run = history.steps[step.id];
+  const std::string device = step.args.value("device", std::string());
+  const auto add = [&](const std::string& name, Stamp to) {
+    writers.push_back({step.id, name, run.called, to});
+  };
+  if (step.op == "selftest" || step.op == "write" || step.op == "discard" || step.op == "zero" ||
+      step.op == "mkfs") {
+    add(device, run.returned);
+  } else if (step.op == "append") {
+    add(device, kNever);
+  } else if (step.op == "create" && step.args.contains("low")) {
+    add(step.args["low"].value("device", std::string()), kNever);
+  } else if (step.op == "mount") {
+    add(device, until(history, step, "umount", "at"));
+  } else if (step.op == "run") {
+    add("", kNever);
+  } else if (step.op == "fio_start") {
+    const std::string job = step.args.value("job", std::string());
+    const auto named = fio_devices(history, job);
+    const Stamp to = until(history, step, "fio_stop", "name");
+    for (const std::string& name : named) add(name, to);
+    if (named.empty()) add("", to);
+  }
+}
+
+}  // namespace
+
+std::vector<Writer> writers_of(const History& history) {
+  std::vector<Writer> writers;
+  for (const plan::Step& step : history.plan.steps) {
+    if (history.steps[step.id].begun()) add_step(history, step, writers);
+  }
+  return writers;
+}
+
+bool written_behind(const History& history, const std::vector<Writer>& writers,
+                    const Place& place) {
+  if (place.whole) return false;
+  return std::any_of(writers.begin(), writers.end(), [&](const Writer& writer) {
+    if (writer.device.empty()) return true;
+    if (writer.device == place.device) return false;
+    const Place& other = history.place(writer.device);
+    return other.disk == place.disk && other.first < place.first + place.sectors &&
+           place.first < other.first + other.sectors;
+  });
+}
+
+std::vector<FioSection> fio_sections(const std::string& text) {
+  std::vector<FioSection> sections;
+  FioSection global;
+  FioSection* current = &global;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    line = trimmed(line);
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+    if (line[0] == '[') {
+      if (line == "[global]") {
+        current = &global;
+        continue;
+      }
+      sections.push_back(global);
+      current = &sections.back();
+      continue;
+    }
+    const std::size_t equals = line.find('=');
+    const std::string key = trimmed(line.substr(0, equals));
+    (*current)[key] = equals == std::string::npos ? "1" : trimmed(line.substr(equals + 1));
+  }
+  return sections;
+}
+
+std::vector<std::string> fio_devices(const History& history, const std::string& text) {
+  std::vector<std::string> found;
+  for (const auto& [name, device] : history.plan.devices) {
+    if (names(text, device.path) || names(text, "%" + name + "%")) found.push_back(name);
+  }
+  return found;
+}
+
+std::uint64_t refused_blocks_limit(const History& history, std::uint64_t block_bytes) {
+  std::uint64_t limit = 0;
+  for (const plan::Step& step : history.plan.steps) {
+    if (step.op != "fio_start") continue;
+    for (const FioSection& section : fio_sections(step.args.value("job", std::string()))) {
+      const auto value = [&](const char* key, const char* otherwise) {
+        const auto found = section.find(key);
+        return found == section.end() ? std::string(otherwise) : found->second;
+      };
+      const bool refusable = value("ioengine", "") == "io_uring" || value("nowait", "0") != "0";
+      if (!refusable) continue;
+      const std::uint64_t bytes =
+          std::max({fio_size(value("bs", "4k")), fio_size(value("blocksize", "0")),
+                    fio_size(value("bsrange", "0")), fio_size(value("bssplit", "0"))});
+      limit += fio_size(value("iodepth", "1")) * fio_size(value("numjobs", "1")) *
+               (bytes / block_bytes + 2);
+    }
+  }
+  return limit;
+}
+
+}  // namespace snapbed::model
