@@ -6,7 +6,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -28,6 +30,13 @@ namespace {
   throw std::runtime_error(
       tried + ": libvirt says: " +
       (error != nullptr && error->message != nullptr ? error->message : "nothing"));
+}
+
+// QEMU makes itself a daemon, so the first living "subreaper" above it becomes its parent. Where
+// that is an init that collects its dead only now and then (seen in containers: every 2 s), libvirt
+// waits as long for each VM to be gone. So that is us.
+void adopt_orphans() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) base::throw_errno("becoming the parent of orphans");
 }
 
 // libvirt's default event loop, run by a thread of ours until this value goes. The embedded driver
@@ -69,6 +78,7 @@ class LibvirtConnection {
  public:
   LibvirtConnection(const std::string& uri, std::optional<LibvirtRoot> root)
       : root_(std::move(root)) {
+    if (root_) adopt_orphans();
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});  // errors are thrown, not printed
     loop_.emplace();
     connection_ = virConnectOpen(uri.c_str());
@@ -112,7 +122,7 @@ class LibvirtMachine : public Machine {
 
  private:
   void watch_process(const base::Deadline& deadline);
-  bool process_ended(int wait_ms) const;
+  bool process_ended(int wait_ms);
   void require_alive();
 
   MachineConfig config_;
@@ -155,9 +165,12 @@ void LibvirtMachine::watch_process(const base::Deadline& deadline) {
   pid_ = pid;
 }
 
-bool LibvirtMachine::process_ended(int wait_ms) const {
+bool LibvirtMachine::process_ended(int wait_ms) {
   ::pollfd watched{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&watched, 1, wait_ms) > 0;
+  if (::poll(&watched, 1, wait_ms) <= 0) return false;
+  // We are its parent (see adopt_orphans); libvirt takes it for alive until it is collected.
+  ::waitpid(*pid_, nullptr, WNOHANG);
+  return true;
 }
 
 bool LibvirtMachine::alive() {
