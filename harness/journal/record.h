@@ -66,9 +66,9 @@ struct Request {
 struct RuleAction {
   std::uint32_t rule = 0;  // index in the configuration's rules
   std::uint16_t disk = 0;
-  Stamp begin = 0;         // the request's begin stamp
-  Stamp released = kNever; // stamp at which a hold ended
-  std::string how;         // "match", "mark", "count", "time", "fail", "delay"
+  Stamp begin = 0;          // the request's begin stamp
+  Stamp released = kNever;  // stamp at which a hold ended
+  std::string how;          // "match", "mark", "count", "time", "fail", "delay"
 };
 
 // One 512-byte record the agent wrote to the marks disk; `bytes` is the raw record
