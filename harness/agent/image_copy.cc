@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/block_device.h"
 #include "agent/fatal.h"
 #include "base/error.h"
 
@@ -16,9 +17,9 @@ namespace {
 // One copy, shared by its workers.
 class Copy {
  public:
-  Copy(const BlockDevice& image, const BlockDevice& evidence, std::uint64_t base,
-       const std::vector<plan::Range>& pieces, const BadRun& bad_run)
-      : image_(image), evidence_(evidence), base_(base), pieces_(pieces), bad_run_(bad_run) {}
+  Copy(const CopyPorts& ports, std::uint64_t base, const std::vector<plan::Range>& pieces,
+       const BadRun& bad_run)
+      : ports_(ports), base_(base), pieces_(pieces), bad_run_(bad_run) {}
 
   void work(std::span<std::uint8_t> buffer) {
     try {
@@ -40,7 +41,7 @@ class Copy {
  private:
   void copy_piece(plan::Range piece, std::span<std::uint8_t> buffer) {
     const auto bytes = buffer.first(piece.count * kSectorBytes);
-    if (read_at(image_.fd(), bytes, piece.first * kSectorBytes) == 0) {
+    if (ports_.read(piece, bytes) == 0) {
       store(piece, bytes);
     } else {
       copy_by_blocks(piece, bytes);
@@ -49,12 +50,12 @@ class Copy {
 
   // Runs of blocks that end alike are stored, or reported, together.
   void copy_by_blocks(plan::Range piece, std::span<std::uint8_t> bytes) {
-    const std::uint64_t unit = image_.logical_sectors();
+    const std::uint64_t unit = ports_.unit;
     plan::Range run{piece.first, 0};
     int run_error = 0;
     for (std::uint64_t at = 0; at < piece.count; at += unit) {
-      const int error = read_at(image_.fd(), bytes.subspan(at * kSectorBytes, unit * kSectorBytes),
-                                (piece.first + at) * kSectorBytes);
+      const int error = ports_.read({piece.first + at, unit},
+                                    bytes.subspan(at * kSectorBytes, unit * kSectorBytes));
       if (error != run_error && run.count != 0) {
         end_run(run, run_error, piece, bytes);
         run = {piece.first + at, 0};
@@ -77,7 +78,7 @@ class Copy {
 
   void store(plan::Range range, std::span<const std::uint8_t> bytes) {
     const std::uint64_t first = base_ + range.first;
-    const int error = write_at(evidence_.fd(), bytes, first * kSectorBytes);
+    const int error = ports_.write({first, range.count}, bytes);
     if (error != 0) {
       throw Fatal("write of " + std::to_string(range.count) + " sectors at " +
                   std::to_string(first) + " of the evidence disk: " + base::errno_text(error));
@@ -85,8 +86,7 @@ class Copy {
     sectors_ += range.count;
   }
 
-  const BlockDevice& image_;
-  const BlockDevice& evidence_;
+  const CopyPorts& ports_;
   const std::uint64_t base_;
   const std::vector<plan::Range>& pieces_;
   const BadRun& bad_run_;
@@ -100,10 +100,10 @@ class Copy {
 
 }  // namespace
 
-CopyCounts copy_image(const BlockDevice& image, const BlockDevice& evidence, std::uint64_t base,
+CopyCounts copy_image(const CopyPorts& ports, std::uint64_t base,
                       const std::vector<plan::Range>& pieces, std::vector<AlignedMemory>& buffers,
                       std::size_t workers, const BadRun& bad_run) {
-  Copy copy(image, evidence, base, pieces, bad_run);
+  Copy copy(ports, base, pieces, bad_run);
   std::vector<std::jthread> threads;
   for (std::size_t i = 1; i < workers; ++i) {
     threads.emplace_back([&copy, &buffers, i] { copy.work(buffers[i].span()); });

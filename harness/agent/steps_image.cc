@@ -62,9 +62,16 @@ Agent::Result Agent::copy_image(const Step& step) {
   const auto pieces = mode == "shuffled"
                           ? shuffled_pieces(plan_.seed, step.id, image.sectors(), block, unit)
                           : sequential_pieces(image.sectors(), block);
+  const CopyPorts ports{[&](plan::Range range, std::span<std::uint8_t> bytes) {
+                          return read_at(image.fd(), bytes, range.first * kSectorBytes);
+                        },
+                        [&](plan::Range range, std::span<const std::uint8_t> bytes) {
+                          return write_at(evidence.fd(), bytes, range.first * kSectorBytes);
+                        },
+                        unit};
   const CopyCounts counts =
-      agent::copy_image(image, evidence, step.args.at("base"), pieces, buffers_,
-                        copy_workers(step, mode), [&](plan::Range run, int error) {
+      agent::copy_image(ports, step.args.at("base"), pieces, buffers_, copy_workers(step, mode),
+                        [&](plan::Range run, int error) {
                           marks_.write(plan::MarkKind::read_error, {step.id, step.cycle},
                                        {{"device", step.args.at("device")},
                                         {"first", run.first},
