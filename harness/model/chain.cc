@@ -48,7 +48,8 @@ void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
   ++result.exercised["increments"];
   if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
   std::uint64_t last_block = ~std::uint64_t{0};
-  for (const std::uint8_t byte : bytes) result.exercised["blocks_applied"] += byte > number ? 1U : 0U;
+  for (const std::uint8_t byte : bytes)
+    result.exercised["blocks_applied"] += byte > number ? 1U : 0U;
   for (const Segment& segment : link.new_copy->segments) {
     for (std::uint64_t s = segment.first; s < segment.end(); ++s) {
       const std::uint64_t block = s / block_sectors;
@@ -62,11 +63,14 @@ void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
       std::string text;
       if (result.findings.size() < kFindingLimit) {
         text = fmt::format(
-            "An increment of {} loses a change: block {} has map byte {} at take {}, so image {} plus "
-            "changed blocks keeps sector {} of take {}, but the image has it otherwise. Before: {}. "
+            "An increment of {} loses a change: block {} has map byte {} at take {}, so image {} "
+            "plus "
+            "changed blocks keeps sector {} of take {}, but the image has it otherwise. Before: "
+            "{}. "
             "Now: {}. {}",
-            place.device, block, bytes[block], newer.number[link.new_copy->device], number, s, number,
-            explain_observation(facts, place, s, before), explain_observation(facts, place, s, now),
+            place.device, block, bytes[block], newer.number[link.new_copy->device], number, s,
+            number, explain_observation(facts, place, s, before),
+            explain_observation(facts, place, s, now),
             marks_around(facts.history, facts.windows[link.new_index].feasible.first));
       }
       add_finding(result, "chain", place.device, newer.take_cycle, std::move(text));

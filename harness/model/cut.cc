@@ -2,8 +2,8 @@
 // Check `cut`: every sector of every image of a snapshot shows what it held at one instant P.
 //
 // Sectors that nothing changed around TAKE must show the state before it: plain comparison. For the
-// few others the instants at which the shown content was current are a union of intervals; one sweep over
-// the quiet instants counts how many sectors each satisfies. In causal mode there is no
+// few others the instants at which the shown content was current are a union of intervals; one
+// sweep over the quiet instants counts how many sectors each satisfies. In causal mode there is no
 // quiet instant to rely on: a version that is missing begins after P, and that is all that binds.
 #include <fmt/format.h>
 
@@ -113,8 +113,8 @@ class Cut {
                              const SectorSet& out) {
     const Place& place = snapshot_.places[p];
     for (const Segment& segment : snapshot_.copies[c].segments) {
-      const std::span<const std::uint64_t> seen(
-          facts_.journal.hashes.data() + segment.hash_index, segment.count);
+      const std::span<const std::uint64_t> seen(facts_.journal.hashes.data() + segment.hash_index,
+                                                segment.count);
       judged_ += segment.count;
       std::uint64_t at = 0;
       while ((at = window_.base[p].first_difference(place.first + segment.first, seen, at)) <
@@ -185,8 +185,8 @@ class Cut {
     const auto low = static_cast<std::size_t>(first - satisfied.begin());
     const auto high = satisfied.size() - 1 - static_cast<std::size_t>(last - satisfied.rbegin());
     window_.feasible = {window_.quiet[low].first, window_.quiet[high].last};
-    const std::uint64_t feasible = static_cast<std::uint64_t>(
-        std::count(satisfied.begin(), satisfied.end(), best));
+    const std::uint64_t feasible =
+        static_cast<std::uint64_t>(std::count(satisfied.begin(), satisfied.end(), best));
     if (best == static_cast<std::int64_t>(constraints_.size())) {
       result_.exercised["feasible_instants"] += feasible;
     } else {
@@ -250,11 +250,11 @@ void Cut::report_misfits() {
     const Place& place = snapshot_.places[misfit.place];
     std::string text;
     if (result_.findings.size() < kFindingLimit) {
-      text = fmt::format("{} image sectors from {} on fit no instant of the take, in {}: {}. {}. {}",
-                         misfit.count, misfit.first,
-                         step_name(facts_.history, snapshot_.copies[misfit.copy].step),
-                         explain_observation(facts_, place, misfit.first, misfit.hash), take_text(),
-                         marks_around(facts_.history, window_.take.first));
+      text = fmt::format(
+          "{} image sectors from {} on fit no instant of the take, in {}: {}. {}. {}", misfit.count,
+          misfit.first, step_name(facts_.history, snapshot_.copies[misfit.copy].step),
+          explain_observation(facts_, place, misfit.first, misfit.hash), take_text(),
+          marks_around(facts_.history, window_.take.first));
     }
     add_finding(result_, "cut", place.device, snapshot_.take_cycle, std::move(text));
   }
@@ -272,8 +272,8 @@ std::string Cut::describe_constraint(const Constraint& constraint) const {
                      instants);
 }
 
-// Two constraints without a common instant: the one that ends first against the one that begins last,
-// or else one that the best instant violates against any other.
+// Two constraints without a common instant: the one that ends first against the one that begins
+// last, or else one that the best instant violates against any other.
 bool Cut::find_pair(std::size_t best, std::size_t& one, std::size_t& other) const {
   const auto disjoint = [](const Constraint& a, const Constraint& b) {
     for (const auto& x : a.allowed) {
@@ -286,7 +286,8 @@ bool Cut::find_pair(std::size_t best, std::size_t& one, std::size_t& other) cons
   one = other = 0;
   for (std::size_t i = 1; i < constraints_.size(); ++i) {
     if (constraints_[i].allowed.back().second < constraints_[one].allowed.back().second) one = i;
-    if (constraints_[i].allowed.front().first > constraints_[other].allowed.front().first) other = i;
+    if (constraints_[i].allowed.front().first > constraints_[other].allowed.front().first)
+      other = i;
   }
   if (disjoint(constraints_[one], constraints_[other])) return true;
   constexpr int kTried = 64;  // keeps this linear; a pair is a kindness, the best P always speaks
@@ -311,7 +312,8 @@ void Cut::report_contradiction(std::size_t best) {
   std::size_t blamed = 0;
   if (find_pair(best, one, other)) {
     text = fmt::format("Two image sectors show no common instant. {}; but {}.",
-                       describe_constraint(constraints_[one]), describe_constraint(constraints_[other]));
+                       describe_constraint(constraints_[one]),
+                       describe_constraint(constraints_[other]));
     blamed = constraints_[one].allows(best) ? other : one;
   } else {
     text = fmt::format("No instant fits all sectors; the best P lies in [{}, {}], against it:",
@@ -324,15 +326,15 @@ void Cut::report_contradiction(std::size_t best) {
       ++listed;
     }
   }
-  text += fmt::format(" {} of {} sectors changed around the take contradict the best instant. {}. {}",
-                      violators, constraints_.size(), take_text(),
-                      marks_around(facts_.history, window_.quiet[best].first));
+  text += fmt::format(
+      " {} of {} sectors changed around the take contradict the best instant. {}. {}", violators,
+      constraints_.size(), take_text(), marks_around(facts_.history, window_.quiet[best].first));
   add_finding(result_, "cut", snapshot_.places[constraints_[blamed].place].device,
               snapshot_.take_cycle, std::move(text));
 }
 
-// The shown version is in, the next one is out: P lies before that one's begin. The largest P that any
-// sector leaves must not fall under the begin of TAKE, and what ended before TAKE must be in.
+// The shown version is in, the next one is out: P lies before that one's begin. The largest P that
+// any sector leaves must not fall under the begin of TAKE, and what ended before TAKE must be in.
 void Cut::judge_causal() {
   Stamp upper = window_.take.last;
   for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
@@ -347,8 +349,8 @@ void Cut::judge_causal() {
     }
     for (const Segment& segment : copy.segments) {
       judged_ += segment.count;
-      const std::span<const std::uint64_t> seen(
-          facts_.journal.hashes.data() + segment.hash_index, segment.count);
+      const std::span<const std::uint64_t> seen(facts_.journal.hashes.data() + segment.hash_index,
+                                                segment.count);
       std::uint64_t at = 0;
       while ((at = window_.base[copy.device].first_difference(place.first + segment.first, seen,
                                                               at)) < segment.count) {
@@ -403,7 +405,8 @@ bool Cut::explained(const BadRange& bad, const Copy& copy) const {
   const Place& place = snapshot_.places[copy.device];
   const std::uint64_t first = place.first + bad.first;
   if (window_.exempt[copy.device].all(first, bad.count)) return true;
-  constexpr std::uint64_t kCopyUnit = 16384;  // sectors: a failed read loses at most its chunk (8 MiB)
+  constexpr std::uint64_t kCopyUnit =
+      16384;  // sectors: a failed read loses at most its chunk (8 MiB)
   for (const Request& request : facts_.journal.requests) {
     if (request.error == 0 || request.end < window_.take.first) continue;
     if (request.begin > copy.returned) break;
@@ -424,11 +427,12 @@ void Cut::judge_errors() {
       constexpr int kEio = 5;
       if (bad.error == kEio && explained(bad, copy)) continue;
       const Place& place = snapshot_.places[copy.device];
-      add_finding(result_, "cut", place.device, snapshot_.take_cycle,
-                  fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}, and neither a "
-                              "CORRUPTED event nor a failed request below explains it.",
-                              bad.first, bad.count, place.device, bad.error,
-                              step_name(facts_.history, copy.step)));
+      add_finding(
+          result_, "cut", place.device, snapshot_.take_cycle,
+          fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}, and neither a "
+                      "CORRUPTED event nor a failed request below explains it.",
+                      bad.first, bad.count, place.device, bad.error,
+                      step_name(facts_.history, copy.step)));
     }
   }
 }

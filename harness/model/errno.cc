@@ -23,11 +23,11 @@ void check_errno(const Facts& facts, Report& report) {
     for (const std::int32_t value : step.expect) {
       expected += (expected.empty() ? "" : " or ") + std::to_string(value);
     }
-    add_finding(result, "errno", step.args.value("device", std::string()), step.cycle,
-                fmt::format("Step {} {} {} gave {}, expected {}; its answer was {}. {}", step.id,
-                            step.op, step.args.dump().substr(0, 200), run.result, expected,
-                            run.answer.dump().substr(0, 400),
-                            marks_around(facts.history, run.called)));
+    add_finding(
+        result, "errno", step.args.value("device", std::string()), step.cycle,
+        fmt::format("Step {} {} {} gave {}, expected {}; its answer was {}. {}", step.id, step.op,
+                    step.args.dump().substr(0, 200), run.result, expected,
+                    run.answer.dump().substr(0, 400), marks_around(facts.history, run.called)));
   }
 }
 

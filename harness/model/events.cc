@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Check `events`: LOW_FREE_SPACE comes right after CREATE and then at most once per APPEND, asks for
-// diff_storage_minimum sectors; CORRUPTED comes once per device, with an errno, and only where
+// Check `events`: LOW_FREE_SPACE comes right after CREATE and then at most once per APPEND, asks
+// for diff_storage_minimum sectors; CORRUPTED comes once per device, with an errno, and only where
 // the plan waits for it or a rule made a request fail.
 #include <fmt/format.h>
 
@@ -31,7 +31,8 @@ class Events {
     const std::uint64_t minimum = storage_minimum();
     if (low == 0 && minimum > 1 && snapshot_.destroyed != kNever) {
       add(snapshot_.destroyed,
-          "no LOW_FREE_SPACE ever came, though a new snapshot has no storage and its first one waits "
+          "no LOW_FREE_SPACE ever came, though a new snapshot has no storage and its first one "
+          "waits "
           "right after CREATE");
     }
   }
@@ -75,9 +76,10 @@ class Events {
       add(event.seen, fmt::format("CORRUPTED of {} came {} times", event.device, nth));
     }
     if (!expected(event)) {
-      add(event.seen, fmt::format("CORRUPTED of {} with errno {}, though no step waits for it and no "
-                                  "request had failed",
-                                  event.device, event.value));
+      add(event.seen,
+          fmt::format("CORRUPTED of {} with errno {}, though no step waits for it and no "
+                      "request had failed",
+                      event.device, event.value));
     }
   }
 

@@ -78,15 +78,16 @@ std::string explain_observation(const Facts& facts, const Place& place, std::uin
   // The youngest of equal contents reads best: it is the one nearest to the take.
   for (std::size_t i = versions.size(); i-- > 0;) {
     if (versions[i].hash != hash) continue;
-    std::string text = fmt::format("{} shows {}", name_sector(facts, place, image_sector),
-                                   describe(versions, i));
+    std::string text =
+        fmt::format("{} shows {}", name_sector(facts, place, image_sector), describe(versions, i));
     if (i + 1 < versions.size()) text += ", followed by " + describe(versions, i + 1);
     return text;
   }
-  return fmt::format("{} shows {}, which no version of the sector ever was (corruption; it had {} "
-                     "versions, the last {})",
-                     name_sector(facts, place, image_sector), identify(facts, hash),
-                     versions.size(), describe(versions, versions.size() - 1));
+  return fmt::format(
+      "{} shows {}, which no version of the sector ever was (corruption; it had {} "
+      "versions, the last {})",
+      name_sector(facts, place, image_sector), identify(facts, hash), versions.size(),
+      describe(versions, versions.size() - 1));
 }
 
 }  // namespace snapbed::model

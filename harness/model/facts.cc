@@ -21,8 +21,7 @@ bool meets(const Request& request, std::uint64_t first, std::uint64_t count) {
 bool touches(const Request& request, const Place& place, const SectorSet& exempt) {
   if (request.disk != place.disk || !meets(request, place.first, place.sectors)) return false;
   const std::uint64_t first = std::max(request.first, place.first);
-  const std::uint64_t end =
-      std::min(request.first + request.count, place.first + place.sectors);
+  const std::uint64_t end = std::min(request.first + request.count, place.first + place.sectors);
   return !exempt.all(first, end - first);
 }
 
@@ -52,8 +51,8 @@ void Facts::sort_requests() {
                                      request.disk, journal.disks.size()));
     }
     if (request.begin < previous) {
-      throw BrokenRecord(fmt::format("requests are not in the order of begin at stamp {}",
-                                     request.begin));
+      throw BrokenRecord(
+          fmt::format("requests are not in the order of begin at stamp {}", request.begin));
     }
     previous = request.begin;
     if (request.op == Op::write && request.moved != kNever &&

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What every check needs: the history, the requests of each disk in useful orders, and for each TAKE the
-// instants that may be its P with the state of the captured disks there.
+// What every check needs: the history, the requests of each disk in useful orders, and for each
+// TAKE the instants that may be its P with the state of the captured disks there.
 //
-// An instant p lies just after stamp p: what carries a stamp <= p has happened. A snapshot's P is quiet:
-// no data-changing request is in flight inside the captured ranges, so at P a request is either
-// wholly done or not yet begun and the content of every sector is exact.
+// An instant p lies just after stamp p: what carries a stamp <= p has happened. A snapshot's P is
+// quiet: no data-changing request is in flight inside the captured ranges, so at P a request is
+// either wholly done or not yet begun and the content of every sector is exact.
 #pragma once
 
 #include <memory>
@@ -19,9 +19,10 @@
 namespace snapbed::model {
 
 struct DiskRequests {
-  std::vector<const journal::Request*> changes;  // by begin; only those that begin before the horizon
-  std::vector<const journal::Request*> moved;    // changes that moved, by moved
-  std::vector<const journal::Request*> reads;    // by begin
+  std::vector<const journal::Request*>
+      changes;                                 // by begin; only those that begin before the horizon
+  std::vector<const journal::Request*> moved;  // changes that moved, by moved
+  std::vector<const journal::Request*> reads;  // by begin
 };
 
 // Instants [first, last].
@@ -31,10 +32,11 @@ struct Instants {
 };
 
 struct Window {
-  bool judged = false;  // the snapshot was taken
-  Instants take;        // between TAKE's two marks
+  bool judged = false;          // the snapshot was taken
+  Instants take;                // between TAKE's two marks
   std::vector<DiskState> base;  // per place: the disk at take.first
-  // Per place: changes of its disk meeting the place, with moved in (take.first, take.last], by moved.
+  // Per place: changes of its disk meeting the place, with moved in (take.first, take.last], by
+  // moved.
   std::vector<std::vector<const journal::Request*>> changes;
   std::vector<SectorSet> exempt;  // per place, in disk sectors: storage on the captured device
   std::vector<Instants> quiet;    // sorted, disjoint
@@ -81,8 +83,8 @@ std::vector<Version> versions_of(const Facts& facts, std::uint16_t disk, std::ui
 // The hash of an image sector in a copy; false when the copy does not hold it.
 bool observed(const Facts& facts, const Copy& copy, std::uint64_t sector, std::uint64_t& hash);
 
-// Image sectors of a copy that say nothing about the instant: written through the image before the copy
-// ended, or storage on the captured device.
+// Image sectors of a copy that say nothing about the instant: written through the image before the
+// copy ended, or storage on the captured device.
 SectorSet taken_out(const Facts& facts, std::size_t snapshot, const Copy& copy);
 
 // Adds a finding; beyond kFindingLimit it is only counted.

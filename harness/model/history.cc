@@ -55,15 +55,16 @@ std::vector<Place> place_devices(const Journal& journal, const plan::Plan& plan)
     const auto disk = std::find_if(journal.disks.begin(), journal.disks.end(),
                                    [&](const journal::Disk& d) { return d.name == device.disk; });
     if (disk == journal.disks.end()) {
-      throw BrokenRecord(fmt::format("the plan's device {} lies on disk {}, which the journal "
-                                     "does not know",
-                                     name, device.disk));
+      throw BrokenRecord(
+          fmt::format("the plan's device {} lies on disk {}, which the journal "
+                      "does not know",
+                      name, device.disk));
     }
     if (device.first > disk->sectors || device.sectors > disk->sectors - device.first) {
-      throw BrokenRecord(fmt::format("the plan's device {} [{}, +{}) does not fit on disk {} of {} "
-                                     "sectors",
-                                     name, device.first, device.sectors, device.disk,
-                                     disk->sectors));
+      throw BrokenRecord(
+          fmt::format("the plan's device {} [{}, +{}) does not fit on disk {} of {} "
+                      "sectors",
+                      name, device.first, device.sectors, device.disk, disk->sectors));
     }
     places.push_back({name, disk->id, device.first, device.sectors,
                       device.first == 0 && device.sectors == disk->sectors});
@@ -88,8 +89,8 @@ std::vector<StepRun> place_steps(const History& history) {
       continue;
     }
     if (!run.begun() || run.finished()) {
-      throw BrokenRecord(fmt::format("step {} ends {}", mark.step,
-                                     run.finished() ? "twice" : "before it began"));
+      throw BrokenRecord(
+          fmt::format("step {} ends {}", mark.step, run.finished() ? "twice" : "before it began"));
     }
     if (!placed.text.contains("result") || !placed.text["result"].is_number_integer()) {
       throw BrokenRecord(fmt::format("the end of step {} ({}) holds no result", mark.step,
@@ -170,8 +171,8 @@ class Teller {
 
   void start_generation(const std::string& device, Stamp from, bool wrapped) {
     tracked_[device] = history_.generations.size();
-    history_.generations.push_back({device, static_cast<std::uint32_t>(history_.generations.size()),
-                                    from, wrapped, {}});
+    history_.generations.push_back(
+        {device, static_cast<std::uint32_t>(history_.generations.size()), from, wrapped, {}});
   }
 
   void tell_append(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
@@ -219,8 +220,9 @@ class Teller {
     const std::string device = step.args.at("device").get<std::string>();
     const std::size_t index = snapshot.place_of(device);
     if (index == kNoIndex) {
-      throw BrokenRecord(fmt::format("step {} ({}) names device {}, which snapshot {} does not hold",
-                                     step.id, step.op, device, snapshot.name));
+      throw BrokenRecord(
+          fmt::format("step {} ({}) names device {}, which snapshot {} does not hold", step.id,
+                      step.op, device, snapshot.name));
     }
     return index;
   }
@@ -241,17 +243,15 @@ class Teller {
   }
 
   void collect_evidence(Copy& copy, std::uint64_t base, std::uint64_t sectors) {
-    auto request = std::lower_bound(
-        journal_.requests.begin(), journal_.requests.end(), copy.called,
-        [](const Request& r, Stamp stamp) { return r.begin < stamp; });
+    auto request = std::lower_bound(journal_.requests.begin(), journal_.requests.end(), copy.called,
+                                    [](const Request& r, Stamp stamp) { return r.begin < stamp; });
     for (; request != journal_.requests.end() && request->begin < copy.returned; ++request) {
       if (request->disk >= journal_.disks.size()) continue;
       if (journal_.disks[request->disk].role != Role::evidence) continue;
       if (request->op == journal::Op::read || request->op == journal::Op::flush) continue;
       if (request->end == kNever || request->end > copy.returned) continue;
-      if (request->op != journal::Op::write || request->error != 0 ||
-          request->moved == kNever || request->first < base ||
-          request->first + request->count > base + sectors) {
+      if (request->op != journal::Op::write || request->error != 0 || request->moved == kNever ||
+          request->first < base || request->first + request->count > base + sectors) {
         throw BrokenRecord(fmt::format(
             "evidence of step {}: request [{}, +{}) (stamp {}, error {}) is no write of its image "
             "copy at [{}, +{})",
@@ -284,22 +284,24 @@ class Teller {
   }
 
   void tell_image_write(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
-    OwnChange change{step.id, member(step, snapshot), run.called, run.returned, run.succeeded(), {}};
-    change.ranges = plan::scattered_ranges(
-        history_.plan.seed, step.id, snapshot.places[change.device].sectors,
-        step.args.at("writes").get<std::uint32_t>(), step.args.at("max_sectors").get<std::uint32_t>());
+    OwnChange change{step.id,      member(step, snapshot), run.called,
+                     run.returned, run.succeeded(),        {}};
+    change.ranges =
+        plan::scattered_ranges(history_.plan.seed, step.id, snapshot.places[change.device].sectors,
+                               step.args.at("writes").get<std::uint32_t>(),
+                               step.args.at("max_sectors").get<std::uint32_t>());
     snapshot.image_writes.push_back(std::move(change));
   }
 
   void tell_dirty(const plan::Step& step, const StepRun& run) {
     const std::string device = step.args.at("device").get<std::string>();
     const Place& place = history_.place(device);
-    OwnChange change{step.id, static_cast<std::size_t>(&place - history_.places.data()), run.called,
-                     run.returned, run.succeeded(), {}};
+    OwnChange change{step.id,         static_cast<std::size_t>(&place - history_.places.data()),
+                     run.called,      run.returned,
+                     run.succeeded(), {}};
     if (run.finished() && run.result != 0) return;
     for (const json& range : step.args.at("ranges")) {
-      change.ranges.push_back(
-          {range.at(0).get<std::uint64_t>(), range.at(1).get<std::uint64_t>()});
+      change.ranges.push_back({range.at(0).get<std::uint64_t>(), range.at(1).get<std::uint64_t>()});
     }
     history_.dirtied.push_back(std::move(change));
   }
@@ -309,7 +311,8 @@ class Teller {
     Snapshot* snapshot = find(name, placed.begin);
     if (snapshot == nullptr) {
       throw BrokenRecord(fmt::format("mark {} ({}) speaks of snapshot {}, which nobody created",
-                                     placed.mark.sequence, plan::to_string(placed.mark.kind), name));
+                                     placed.mark.sequence, plan::to_string(placed.mark.kind),
+                                     name));
     }
     return *snapshot;
   }
@@ -334,7 +337,8 @@ class Teller {
   void tell_append_end(const PlacedMark& placed) {
     if (placed.text.at("result").get<std::int64_t>() == 0) return;
     Snapshot& snapshot = named(placed);
-    for (std::size_t i = pending_[snapshot.name]; i < snapshot.storage.size(); ++i) snapshot.storage[i].ok = false;
+    for (std::size_t i = pending_[snapshot.name]; i < snapshot.storage.size(); ++i)
+      snapshot.storage[i].ok = false;
   }
 
   void tell_read_error(const PlacedMark& placed) {
@@ -354,7 +358,7 @@ class Teller {
   const Journal& journal_;
   History& history_;
   std::map<std::string, std::size_t> tracked_;  // device -> its live generation
-  std::map<std::string, std::size_t> pending_;    // snapshot -> first range of its running append
+  std::map<std::string, std::size_t> pending_;  // snapshot -> first range of its running append
 };
 
 // Every sector of a finished copy exactly once: as a hash or as a read error.
@@ -374,8 +378,9 @@ void prove_complete(const Snapshot& snapshot, Copy& copy) {
     at = first + count;
   };
   while (segment < copy.segments.size() || bad < copy.bad.size()) {
-    const bool next_bad = segment == copy.segments.size() ||
-                          (bad < copy.bad.size() && copy.bad[bad].first < copy.segments[segment].first);
+    const bool next_bad =
+        segment == copy.segments.size() ||
+        (bad < copy.bad.size() && copy.bad[bad].first < copy.segments[segment].first);
     if (next_bad) {
       take(copy.bad[bad].first, copy.bad[bad].count);
       ++bad;
@@ -443,9 +448,9 @@ std::string step_name(const History& history, std::uint32_t step) {
 std::string marks_around(const History& history, Stamp stamp) {
   const auto name = [&](const PlacedMark& placed) {
     const std::string kind = plan::to_string(placed.mark.kind);
-    const bool step = placed.mark.step < history.plan.steps.size() &&
-                      (placed.mark.kind == MarkKind::step_begin ||
-                       placed.mark.kind == MarkKind::step_end);
+    const bool step =
+        placed.mark.step < history.plan.steps.size() &&
+        (placed.mark.kind == MarkKind::step_begin || placed.mark.kind == MarkKind::step_end);
     return fmt::format("{}{} at stamp {}", kind,
                        step ? " of " + step_name(history, placed.mark.step) : std::string(),
                        placed.begin);

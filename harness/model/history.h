@@ -111,7 +111,7 @@ struct StorageRange {
 
 struct Event {
   bool low = false;
-  std::string device;  // of CORRUPTED
+  std::string device;      // of CORRUPTED
   std::int64_t value = 0;  // sectors of LOW, errno of CORRUPTED
   std::uint32_t cycle = 0;
   Stamp seen = kNever;  // begin of the mark that reports it
@@ -124,17 +124,17 @@ struct Snapshot {
   Stamp create_called = kNever;
   Stamp created = kNever;
   bool taken = false;
-  Stamp take_called = kNever;    // TAKE lies in (take_called, take_returned)
+  Stamp take_called = kNever;  // TAKE lies in (take_called, take_returned)
   Stamp take_returned = kNever;
   std::uint32_t take_cycle = 0;
   Stamp destroy_called = kNever;
   Stamp destroyed = kNever;
   std::vector<StorageRange> storage;
-  std::vector<Copy> copies;            // in the order of their steps
+  std::vector<Copy> copies;  // in the order of their steps
   std::vector<MapRead> maps;
   std::vector<OwnChange> image_writes;
   std::vector<Event> events;
-  std::vector<Stamp> appends;          // stamps at which an APPEND was called
+  std::vector<Stamp> appends;  // stamps at which an APPEND was called
   // Per place: the number that TAKE gave and which generation of the tracker it belongs to.
   std::vector<std::uint32_t> number;
   std::vector<std::uint32_t> generation;
@@ -147,21 +147,21 @@ struct Snapshot {
 struct Generation {
   std::string device;
   std::uint32_t index = 0;
-  Stamp tracked_from = kNever;            // call of the CREATE; for a wrap the TAKE's
+  Stamp tracked_from = kNever;  // call of the CREATE; for a wrap the TAKE's
   bool wrapped = false;
-  std::vector<std::size_t> takes;         // index in History::snapshots, number = position + 1
+  std::vector<std::size_t> takes;  // index in History::snapshots, number = position + 1
 };
 
 struct History {
   plan::Plan plan;
   std::vector<PlacedMark> marks;
-  std::vector<StepRun> steps;         // as plan.steps
-  std::vector<Snapshot> snapshots;    // in the order of CREATE
+  std::vector<StepRun> steps;       // as plan.steps
+  std::vector<Snapshot> snapshots;  // in the order of CREATE
   std::vector<Generation> generations;
-  std::vector<OwnChange> dirtied;     // mark_dirty; device indexes History::places
-  std::vector<Place> places;          // every device of the plan
-  Stamp horizon = kNever;             // nothing that begins later is judged
-  Stamp inserted = kNever;            // first call of insmod; kNever without one
+  std::vector<OwnChange> dirtied;  // mark_dirty; device indexes History::places
+  std::vector<Place> places;       // every device of the plan
+  Stamp horizon = kNever;          // nothing that begins later is judged
+  Stamp inserted = kNever;         // first call of insmod; kNever without one
 
   const Place& place(const std::string& device) const;
 };

@@ -67,7 +67,7 @@ std::set<std::string> implied(const plan::Plan& plan) {
     if (step.op == "take") names.insert("order");
     if (step.op == "create") {
       names.insert("events");
-      if (step.args.contains("low")) names.insert("store");
+      if (step.args.contains("low") && !step.args["low"].is_null()) names.insert("store");
     }
     if (step.op == "append") names.insert("store");
     if (step.op == "read_map") names.insert("map");
@@ -157,9 +157,9 @@ void run_checks(Facts& facts, Report& report) {
 // A run without its end may stop anywhere, but the server must say that it wrote down all it saw.
 void demand_complete(const Facts& facts, Report& report) {
   if (facts.journal.complete || facts.scope.last_cycle != kAllCycles) return;
-  report.broken = "the journal is not complete: " +
-                  (facts.journal.trouble.empty() ? std::string("no reason given")
-                                                 : facts.journal.trouble);
+  report.broken =
+      "the journal is not complete: " +
+      (facts.journal.trouble.empty() ? std::string("no reason given") : facts.journal.trouble);
 }
 
 }  // namespace

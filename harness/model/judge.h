@@ -11,7 +11,8 @@
 
 namespace snapbed::model {
 
-// Reads out.size() bytes that the guest put on the files disk at `offset`; false when they are not there.
+// Reads out.size() bytes that the guest put on the files disk at `offset`; false when they are not
+// there.
 using FilesReader = std::function<bool(std::uint64_t offset, std::span<std::uint8_t> out)>;
 
 // Which cycles are judged. Earlier ones still count as history (versions, map numbers); later

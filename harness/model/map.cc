@@ -83,18 +83,18 @@ class MapJudge {
   }
 
   void report_lost() {
-    const auto lost = runs_of(bytes_.size(),
-                              [&](std::uint64_t b) { return bytes_[b] < bounds_.must[b]; });
+    const auto lost =
+        runs_of(bytes_.size(), [&](std::uint64_t b) { return bytes_[b] < bounds_.must[b]; });
     for (const Run& run : lost) {
-      add(fmt::format("lost change: blocks [{}, +{}) hold {} where at least {} is due; {}", run.first,
-                      run.count, bytes_[run.first], bounds_.must[run.first],
+      add(fmt::format("lost change: blocks [{}, +{}) hold {} where at least {} is due; {}",
+                      run.first, run.count, bytes_[run.first], bounds_.must[run.first],
                       cause(run.first, bounds_.must[run.first])));
     }
   }
 
   void report_too_much() {
-    const auto runs = runs_of(bytes_.size(),
-                              [&](std::uint64_t b) { return bytes_[b] > bounds_.may[b]; });
+    const auto runs =
+        runs_of(bytes_.size(), [&](std::uint64_t b) { return bytes_[b] > bounds_.may[b]; });
     std::uint64_t blocks = 0;
     bool impossible = false;
     for (const Run& run : runs) {
@@ -103,17 +103,17 @@ class MapJudge {
         impossible = impossible || bytes_[b] > number();
       }
     }
-    const std::uint64_t limit =
-        refused_blocks_limit(facts_.history, geometry_.blk_size) * number();
+    const std::uint64_t limit = refused_blocks_limit(facts_.history, geometry_.blk_size) * number();
     if (!impossible && blocks <= limit) {
       result_.exercised["blocks_refused"] += blocks;
       return;
     }
     for (const Run& run : runs) {
-      add(fmt::format("blocks [{}, +{}) hold {} where at most {} is right: no write, failed write, "
-                      "image write or mark_dirty explains it ({} such blocks in all, {} may come from "
-                      "refused NOWAIT writes)",
-                      run.first, run.count, bytes_[run.first], bounds_.may[run.first], blocks, limit));
+      add(fmt::format(
+          "blocks [{}, +{}) hold {} where at most {} is right: no write, failed write, "
+          "image write or mark_dirty explains it ({} such blocks in all, {} may come from "
+          "refused NOWAIT writes)",
+          run.first, run.count, bytes_[run.first], bounds_.may[run.first], blocks, limit));
     }
   }
 
@@ -121,16 +121,14 @@ class MapJudge {
   std::string cause(std::uint64_t block, std::uint8_t least) const {
     const std::uint64_t block_sectors = geometry_.blk_size / journal::kSectorBytes;
     const std::uint64_t first = place_.first + block * block_sectors;
-    const Generation& generation =
-        facts_.history.generations[snapshot_.generation[read_.device]];
-    const Stamp after =
-        least >= 2 ? facts_.windows[generation.takes[least - 2U]].feasible.last : 0;
+    const Generation& generation = facts_.history.generations[snapshot_.generation[read_.device]];
+    const Stamp after = least >= 2 ? facts_.windows[generation.takes[least - 2U]].feasible.last : 0;
     for (const Request* request : facts_.disks[place_.disk].changes) {
       if (request->begin <= after || request->error != 0) continue;
       if (request->first < first + block_sectors && first < request->first + request->count) {
-        return fmt::format("{} came after take {} (P at most {}) and before take {} (P at least {})",
-                           describe(*request), least - 1, after, number(),
-                           facts_.windows[index_].feasible.first);
+        return fmt::format(
+            "{} came after take {} (P at most {}) and before take {} (P at least {})",
+            describe(*request), least - 1, after, number(), facts_.windows[index_].feasible.first);
       }
     }
     return "an image write or mark_dirty of the plan demands it";
@@ -140,8 +138,8 @@ class MapJudge {
 
   void add(std::string what) {
     add_finding(result_, "map", place_.device, read_.cycle,
-                fmt::format("Map of {} at take {} ({}), read in {}: {}. {}", place_.device, number(),
-                            snapshot_.name, step_name(facts_.history, read_.step), what,
+                fmt::format("Map of {} at take {} ({}), read in {}: {}. {}", place_.device,
+                            number(), snapshot_.name, step_name(facts_.history, read_.step), what,
                             marks_around(facts_.history, read_.called)));
   }
 
@@ -168,7 +166,8 @@ void judge_stable(const Facts& facts, const Snapshot& snapshot, const MapRead& o
   const auto excuse = [&](const OwnChange& change) {
     if (change.called > other.returned || change.returned < one.called) return;
     for (const plan::Range& range : change.ranges) {
-      const std::uint64_t sectors = std::max<std::uint64_t>(one.blk_size / journal::kSectorBytes, 1);
+      const std::uint64_t sectors =
+          std::max<std::uint64_t>(one.blk_size / journal::kSectorBytes, 1);
       for (std::uint64_t block = range.first / sectors;
            block <= (range.first + range.count - 1) / sectors && block < own.size(); ++block) {
         own[block] = true;
@@ -183,12 +182,13 @@ void judge_stable(const Facts& facts, const Snapshot& snapshot, const MapRead& o
   }
   for (const Run& run :
        runs_of(a.size(), [&](std::uint64_t i) { return a[i] != b[i] && !own[i]; })) {
-    add_finding(result, "map", place.device, other.cycle,
-                fmt::format("The readable map of {} changed during the hold of {}: blocks [{}, +{}) "
-                            "held {} in {} and {} in {}.",
-                            place.device, snapshot.name, run.first, run.count, a[run.first],
-                            step_name(facts.history, one.step), b[run.first],
-                            step_name(facts.history, other.step)));
+    add_finding(
+        result, "map", place.device, other.cycle,
+        fmt::format("The readable map of {} changed during the hold of {}: blocks [{}, +{}) "
+                    "held {} in {} and {} in {}.",
+                    place.device, snapshot.name, run.first, run.count, a[run.first],
+                    step_name(facts.history, one.step), b[run.first],
+                    step_name(facts.history, other.step)));
   }
 }
 
@@ -208,12 +208,13 @@ void judge_generations(const Facts& facts, CheckResult& result) {
         if (other.device != device) continue;
         const bool same = other.generation == generation;
         if (same == (other.name == read.generation) || !facts.in_scope(read.cycle)) continue;
-        add_finding(result, "map", device, read.cycle,
-                    fmt::format("{} calls its map generation {} in {}, which {} {}.", device,
-                                read.generation, step_name(facts.history, read.step),
-                                same ? "was called otherwise before, though nothing began a new one:"
-                                     : "is the name of an older generation:",
-                                other.name));
+        add_finding(
+            result, "map", device, read.cycle,
+            fmt::format("{} calls its map generation {} in {}, which {} {}.", device,
+                        read.generation, step_name(facts.history, read.step),
+                        same ? "was called otherwise before, though nothing began a new one:"
+                             : "is the name of an older generation:",
+                        other.name));
         return;
       }
       seen.push_back({device, generation, read.generation});

@@ -64,12 +64,14 @@ class Bounds {
  private:
   // Active number when something marked at a stamp: least and greatest.
   std::uint32_t least_number(Stamp stamp) const {
-    return 1 + static_cast<std::uint32_t>(std::count_if(
-                   takes_.begin(), takes_.end(), [&](const Instants& p) { return p.last < stamp; }));
+    return 1 +
+           static_cast<std::uint32_t>(std::count_if(
+               takes_.begin(), takes_.end(), [&](const Instants& p) { return p.last < stamp; }));
   }
   std::uint32_t greatest_number(Stamp stamp) const {
-    return 1 + static_cast<std::uint32_t>(std::count_if(
-                   takes_.begin(), takes_.end(), [&](const Instants& p) { return p.first < stamp; }));
+    return 1 +
+           static_cast<std::uint32_t>(std::count_if(
+               takes_.begin(), takes_.end(), [&](const Instants& p) { return p.first < stamp; }));
   }
 
   void add_write(const Request& request) {
@@ -163,12 +165,14 @@ MapBounds map_bounds(const Facts& facts, std::size_t index, const MapRead& read,
 std::vector<std::uint8_t> map_bytes(const Facts& facts, const MapRead& read) {
   constexpr std::uint64_t kMapLimit = std::uint64_t{1} << 30;  // far above the largest legal map
   if (read.bytes > kMapLimit) {
-    throw BrokenRecord(fmt::format("step {} says that its map has {} bytes", read.step, read.bytes));
+    throw BrokenRecord(
+        fmt::format("step {} says that its map has {} bytes", read.step, read.bytes));
   }
   std::vector<std::uint8_t> bytes(read.bytes);
   if (!facts.files || !facts.files(read.base, bytes)) {
-    throw BrokenRecord(fmt::format("the files disk does not hold the map of step {} ({} bytes at {})",
-                                   read.step, read.bytes, read.base));
+    throw BrokenRecord(
+        fmt::format("the files disk does not hold the map of step {} ({} bytes at {})", read.step,
+                    read.bytes, read.base));
   }
   return bytes;
 }

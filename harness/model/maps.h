@@ -12,9 +12,9 @@
 namespace snapbed::model {
 
 struct Geometry {
-  std::uint64_t blk_size = 0;   // bytes
+  std::uint64_t blk_size = 0;  // bytes
   std::uint64_t blk_count = 0;
-  std::uint64_t capacity = 0;   // bytes
+  std::uint64_t capacity = 0;  // bytes
 };
 // By the formulas of docs/interface.md from the module's parameters.
 Geometry map_geometry(const plan::Plan& plan, std::uint64_t sectors);

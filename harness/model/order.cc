@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Check `order`: during the hold no first overwrite of an origin sector begins on the host before a
-// completed read of that sector, begun after TAKE was called and moved after the version that the image
-// shows. Other readers of the origin (image copies, fio reads, file systems) can only hide a missing
-// copy, never raise an alarm; `reads_proven` counts the writes whose read no image copy can have made.
+// completed read of that sector, begun after TAKE was called and moved after the version that the
+// image shows. Other readers of the origin (image copies, fio reads, file systems) can only hide a
+// missing copy, never raise an alarm; `reads_proven` counts the writes whose read no image copy can
+// have made.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -145,7 +146,8 @@ class Order {
     if (result_.findings.size() < kFindingLimit) {
       text = fmt::format(
           "A write overtook its copy: {} on {} is the first overwrite of disk sector {} after the "
-          "take of {} (P in [{}, {}]), but before it began no read of the sector was complete; {}. {}",
+          "take of {} (P in [{}, {}]), but before it began no read of the sector was complete; {}. "
+          "{}",
           describe(write), place_.device, sector, snapshot_.name, window_.feasible.first,
           window_.feasible.last, read_text, marks_around(facts_.history, write.begin));
     }

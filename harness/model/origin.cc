@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Check `origin`: the disks hold what the guest was told they hold. Every finished write, discard and
-// zero step of the plan arrived with its data; no more bytes are acknowledged by fio than arrived; no request
-// lies outside its disk or changes a disk while no step of the plan writes to it.
+// Check `origin`: the disks hold what the guest was told they hold. Every finished write, discard
+// and zero step of the plan arrived with its data; no more bytes are acknowledged by fio than
+// arrived; no request lies outside its disk or changes a disk while no step of the plan writes to
+// it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -64,8 +65,7 @@ class Origin {
   bool licensed(const Request& request) const {
     return std::any_of(writers_.begin(), writers_.end(), [&](const Writer& writer) {
       if (request.begin < writer.from || request.begin > writer.to) return false;
-      return writer.device.empty() ||
-             facts_.history.place(writer.device).disk == request.disk;
+      return writer.device.empty() || facts_.history.place(writer.device).disk == request.disk;
     });
   }
 
@@ -78,8 +78,8 @@ class Origin {
                                       step.args.at("writes").get<std::uint32_t>(),
                                       step.args.at("max_sectors").get<std::uint32_t>());
     } else {
-      ranges.push_back({step.args.at("first").get<std::uint64_t>(),
-                        step.args.at("count").get<std::uint64_t>()});
+      ranges.push_back(
+          {step.args.at("first").get<std::uint64_t>(), step.args.at("count").get<std::uint64_t>()});
     }
     SectorSet missing;
     for (const plan::Range& range : ranges) {
@@ -142,12 +142,11 @@ class Origin {
     if (start == nullptr || !run.answer.contains("bytes_written")) return;
     const std::string job = start->args.value("job", std::string());
     const auto devices = fio_devices(facts_.history, job);
-    const bool raw = !devices.empty() &&
-                     std::all_of(devices.begin(), devices.end(),
-                                 [&](const std::string& name) {
-                                   return facts_.history.place(name).whole;
-                                 }) &&
-                     job.find("directory") == std::string::npos;
+    const bool raw =
+        !devices.empty() &&
+        std::all_of(devices.begin(), devices.end(),
+                    [&](const std::string& name) { return facts_.history.place(name).whole; }) &&
+        job.find("directory") == std::string::npos;
     if (!raw) return;
     ++result_.exercised["fio_jobs"];
     const std::uint64_t told = run.answer.at("bytes_written").get<std::uint64_t>();
@@ -157,17 +156,18 @@ class Origin {
       for (const Request* request : facts_.disks[facts_.history.place(name).disk].changes) {
         if (request->begin < facts_.history.steps[start->id].called) continue;
         if (request->begin > run.returned) break;
-        if (request->error == 0 && request->end != kNever) {
+        if (request->op == Op::write && request->error == 0 && request->end != kNever) {
           arrived += request->count * journal::kSectorBytes;
         }
       }
     }
     if (told <= arrived) return;
     add(devices.front(), run.called,
-        fmt::format("fio \"{}\" was told that {} bytes are written, but only {} arrived at its disks "
-                    "without error between {} and {}",
-                    step.args.value("name", std::string()), told, arrived,
-                    step_name(facts_.history, start->id), step_name(facts_.history, step.id)));
+        fmt::format(
+            "fio \"{}\" was told that {} bytes are written, but only {} arrived at its disks "
+            "without error between {} and {}",
+            step.args.value("name", std::string()), told, arrived,
+            step_name(facts_.history, start->id), step_name(facts_.history, step.id)));
   }
 
   void add(const std::string& device, Stamp stamp, const std::string& what) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What judging a journal gives: one result per check, findings with their evidence, and the counts of
-// what each check was exercised with. Values only.
+// What judging a journal gives: one result per check, findings with their evidence, and the counts
+// of what each check was exercised with. Values only.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,12 @@ struct Finding {
   std::string check;  // name of the check that found it
   std::string device;
   std::uint32_t cycle = 0;
-  std::string text;   // one paragraph: device, sectors, versions, their intervals, marks around
+  std::string text;  // one paragraph: device, sectors, versions, their intervals, marks around
 };
 
 struct CheckResult {
   Outcome outcome = Outcome::not_run;
-  std::string reason;  // why not run
+  std::string reason;             // why not run
   std::vector<Finding> findings;  // at most kFindingLimit, the clearest first; `found` counts all
   std::uint64_t found = 0;
   std::map<std::string, std::uint64_t> exercised;
@@ -32,22 +32,24 @@ inline constexpr std::size_t kFindingLimit = 8;
 
 struct CycleSummary {
   std::uint32_t cycle = 0;
-  std::uint64_t writes = 0;             // data-changing requests on data disks
+  std::uint64_t writes = 0;  // data-changing requests on data disks
   std::uint64_t bytes_written = 0;
-  std::uint64_t writes_across_take = 0; // data-disk writes whose [begin,end] meets a TAKE's marks
-  std::uint64_t sectors_judged = 0;     // image sectors compared with the model
+  std::uint64_t writes_across_take = 0;   // data-disk writes whose [begin,end] meets a TAKE's marks
+  std::uint64_t sectors_judged = 0;       // image sectors compared with the model
   std::uint64_t sectors_overwritten = 0;  // origin sectors overwritten between the two copies
   std::uint64_t snapshots = 0;
 };
 
 struct Report {
-  std::map<std::string, CheckResult> checks;  // the closed list of checks.h that the plan gives work to
+  std::map<std::string, CheckResult>
+      checks;  // the closed list of checks.h that the plan gives work to
   std::vector<CycleSummary> cycles;
   std::uint64_t snapshots = 0;
   std::uint64_t writes = 0;
   std::uint64_t bytes_written = 0;
   std::uint64_t sectors_judged = 0;
-  std::string broken;  // why the record itself cannot be judged (gap in marks, no selftest, ...); empty when sound
+  std::string broken;  // why the record itself cannot be judged (gap in marks, no selftest, ...);
+                       // empty when sound
 };
 
 // What a scenario demands: "check.counter" -> least value. A check below a minimum is not_run.
@@ -55,27 +57,24 @@ struct Report {
 struct Expectations {
   std::map<std::string, std::uint64_t> minimum;
   std::vector<std::string> judged;
-  bool strict = true;  // false: causal mode for modules that do not drain
+  bool strict = true;              // false: causal mode for modules that do not drain
   std::uint64_t budget_bytes = 0;  // bound of unsaved data per snapshot; 0: not judged
 };
 
-// Judges everything recorded so far up to the end of `cycle` (kAllCycles: the whole run). Pure; any thread.
+// Judges everything recorded so far up to the end of `cycle` (kAllCycles: the whole run). Pure; any
+// thread.
 inline constexpr std::uint32_t kAllCycles = ~std::uint32_t{0};
-Report judge(const journal::Journal& journal, const Expectations& expectations, std::uint32_t cycle = kAllCycles);
-// As above, with the bytes kept from the files disk (maps): reads [offset, offset + length), returns false when not there.
-// (declared in judge.h, with FilesReader)
+Report judge(const journal::Journal& journal, const Expectations& expectations,
+             std::uint32_t cycle = kAllCycles);
+// As above, with the bytes kept from the files disk (maps): reads [offset, offset + length),
+// returns false when not there. (declared in judge.h, with FilesReader)
 
 // Counters, by check (every one is always present, 0 when nothing happened):
-//   cut:    devices, sectors_judged, versions, quiet_instants, writes_across_take, feasible_instants
-//   twice:  sectors_compared, sectors_overwritten
-//   map:    blocks, blocks_marked, blocks_must, blocks_may, maps
-//   chain:  increments, blocks_applied, sectors_compared
-//   order:  first_writes, reads_matched
-//   store:  requests, sectors, ranges, peak_unsaved_bytes
-//   origin: requests, acknowledged, fio_jobs
-//   events: low, corrupted
-//   errno:  calls
-//   log:    lines            (judged by the runner from the console)
-//   watchdog: steps          (judged by the runner)
+//   cut:    devices, sectors_judged, versions, quiet_instants, writes_across_take,
+//   feasible_instants twice:  sectors_compared, sectors_overwritten map:    blocks, blocks_marked,
+//   blocks_must, blocks_may, maps chain:  increments, blocks_applied, sectors_compared order:
+//   first_writes, reads_matched store:  requests, sectors, ranges, peak_unsaved_bytes origin:
+//   requests, acknowledged, fio_jobs events: low, corrupted errno:  calls log:    lines (judged by
+//   the runner from the console) watchdog: steps          (judged by the runner)
 
 }  // namespace snapbed::model

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A set of sectors that costs what was put in: 4096 sectors to a page of bits, pages made on demand,
-// so that a hundred-terabyte disk with ten writes takes ten pages. Not thread safe; a value.
+// A set of sectors that costs what was put in: 4096 sectors to a page of bits, pages made on
+// demand, so that a hundred-terabyte disk with ten writes takes ten pages. Not thread safe; a
+// value.
 #pragma once
 
 #include <algorithm>
@@ -42,7 +43,8 @@ class SectorSet {
   bool contains(std::uint64_t sector) const { return any(sector, 1); }
   bool empty() const {
     return std::all_of(pages_.begin(), pages_.end(), [](const auto& page) {
-      return std::all_of(page.second.begin(), page.second.end(), [](auto bits) { return bits == 0; });
+      return std::all_of(page.second.begin(), page.second.end(),
+                         [](auto bits) { return bits == 0; });
     });
   }
   std::uint64_t size() const {
@@ -75,7 +77,8 @@ class SectorSet {
     for (std::uint64_t at = first; at < end;) {
       const std::uint64_t bit = at % 64;
       const std::uint64_t take = std::min<std::uint64_t>(64 - bit, end - at);
-      const std::uint64_t mask = (take == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << take) - 1) << bit;
+      const std::uint64_t mask = (take == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << take) - 1)
+                                 << bit;
       visit(at / kPageSectors, static_cast<std::size_t>(at % kPageSectors / 64), mask);
       at += take;
     }

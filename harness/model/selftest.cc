@@ -36,11 +36,10 @@ void prove_one(const journal::Journal& journal, const History& history, const pl
                       (due->op == Op::flush ||
                        (request.first == place.first + due->first && request.count == due->count));
     if (!kept) {
-      throw BrokenRecord(fmt::format("selftest on {}: {} arrived where {} was due", place.device,
-                                     describe(request),
-                                     due ? fmt::format("{} [{}, +{})", op_name(due->op), due->first,
-                                                       due->count)
-                                         : std::string("nothing more")));
+      throw BrokenRecord(fmt::format(
+          "selftest on {}: {} arrived where {} was due", place.device, describe(request),
+          due ? fmt::format("{} [{}, +{})", op_name(due->op), due->first, due->count)
+              : std::string("nothing more")));
     }
     ++next;
   }
@@ -65,7 +64,8 @@ void prove_selftest(const journal::Journal& journal, const History& history) {
     proven = true;
   }
   if (!proven) {
-    throw BrokenRecord("no selftest finished: nothing shows that every kind of request is recorded");
+    throw BrokenRecord(
+        "no selftest finished: nothing shows that every kind of request is recorded");
   }
 }
 

@@ -88,8 +88,9 @@ class Store {
       for (const Request* other : in_flight) {
         if (counted && other->first < request->first + request->count &&
             request->first < other->first + other->count) {
-          add(disk, *request, "two writes to one storage sector are in flight together: " +
-                                  describe(*other) + " and " + describe(*request));
+          add(disk, *request,
+              "two writes to one storage sector are in flight together: " + describe(*other) +
+                  " and " + describe(*request));
         }
       }
       in_flight.push_back(request);
@@ -143,19 +144,22 @@ class Store {
 
   void judge_time(const journal::Disk& disk, const Request& request, const Snapshot& snapshot) {
     if (request.begin > snapshot.destroyed) {
-      add(disk, request, fmt::format("{} begins after DESTROY of {} returned (stamp {})",
-                                     describe(request), snapshot.name, snapshot.destroyed));
+      add(disk, request,
+          fmt::format("{} begins after DESTROY of {} returned (stamp {})", describe(request),
+                      snapshot.name, snapshot.destroyed));
       return;
     }
     if (snapshot.destroyed != kNever && request.end > snapshot.destroyed) {
-      add(disk, request, fmt::format("{} is in flight when DESTROY of {} returns (stamp {})",
-                                     describe(request), snapshot.name, snapshot.destroyed));
+      add(disk, request,
+          fmt::format("{} is in flight when DESTROY of {} returns (stamp {})", describe(request),
+                      snapshot.name, snapshot.destroyed));
       return;
     }
     for (const Event& event : snapshot.events) {
       if (event.low || request.end < event.seen) continue;
-      add(disk, request, fmt::format("{} ends after CORRUPTED of {} was delivered (stamp {})",
-                                     describe(request), snapshot.name, event.seen));
+      add(disk, request,
+          fmt::format("{} ends after CORRUPTED of {} was delivered (stamp {})", describe(request),
+                      snapshot.name, event.seen));
       return;
     }
   }
@@ -198,7 +202,8 @@ void Store::forget_known(std::size_t index,
           std::min(request->first + request->count, place.first + place.sectors);
       if (first < end) read.add(first, end - first);
     }
-    std::unordered_map<std::uint64_t, std::uint64_t> replaced;  // sector -> content at the earliest P
+    std::unordered_map<std::uint64_t, std::uint64_t>
+        replaced;  // sector -> content at the earliest P
     for (const Request* request : window.changes[p]) {
       if (request->moved > window.feasible.last) break;
       const bool before = request->moved <= window.feasible.first;
@@ -234,11 +239,11 @@ void Store::judge_contents(std::size_t index) {
   const Snapshot& snapshot = facts_.history.snapshots[index];
   for (const plan::Step& step : facts_.history.plan.steps) {
     // A shell command may write through the image by itself; nobody knows what.
-    const bool hidden = step.op == "run" &&
-                        step.args.value("command", std::string()).find("blksnap-image") !=
-                            std::string::npos &&
-                        facts_.history.steps[step.id].called > snapshot.take_called &&
-                        facts_.history.steps[step.id].called < snapshot.destroy_called;
+    const bool hidden =
+        step.op == "run" &&
+        step.args.value("command", std::string()).find("blksnap-image") != std::string::npos &&
+        facts_.history.steps[step.id].called > snapshot.take_called &&
+        facts_.history.steps[step.id].called < snapshot.destroy_called;
     if (hidden) return;
   }
   std::unordered_map<std::uint64_t, Piece> unknown;  // hash -> where it was first stored
@@ -271,9 +276,8 @@ void Store::judge_budget(std::size_t index) {
       if (read->begin <= facts_.windows[index].take.last || read->end == kNever) continue;
       if (read->begin > snapshot.destroy_called) break;
       const bool image = std::any_of(
-          snapshot.copies.begin(), snapshot.copies.end(), [&](const Copy& copy) {
-            return read->begin < copy.returned && read->end > copy.called;
-          });
+          snapshot.copies.begin(), snapshot.copies.end(),
+          [&](const Copy& copy) { return read->begin < copy.returned && read->end > copy.called; });
       if (image || read->error != 0) continue;
       changes.emplace_back(read->end, static_cast<std::int64_t>(read->count));
     }

@@ -19,7 +19,8 @@ struct Difference {
   std::uint64_t one = 0, other = 0;
 };
 
-// Runs of image sectors that both copies hold and that differ; `compared` counts those held by both.
+// Runs of image sectors that both copies hold and that differ; `compared` counts those held by
+// both.
 std::vector<Difference> differences(const Facts& facts, const Copy& one, const Copy& other,
                                     const SectorSet& out, std::uint64_t& compared) {
   std::vector<Difference> found;
@@ -78,7 +79,8 @@ std::uint64_t overwritten_between(const Facts& facts, std::size_t index, const C
     if (request->moved <= facts.windows[index].feasible.last) continue;
     if (request->moved > other.called) break;
     const std::uint64_t first = std::max(request->first, place.first);
-    const std::uint64_t end = std::min(request->first + request->count, place.first + place.sectors);
+    const std::uint64_t end =
+        std::min(request->first + request->count, place.first + place.sectors);
     if (first >= end) continue;
     (request->moved < one.returned ? before : between).add(first, end - first);
   }

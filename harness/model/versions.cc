@@ -9,7 +9,9 @@ namespace snapbed::model {
 
 using journal::Op;
 
-bool changes_data(Op op) { return op == Op::write || op == Op::trim || op == Op::zero; }
+bool changes_data(Op op) {
+  return op == Op::write || op == Op::trim || op == Op::zero;
+}
 
 std::uint64_t zero_hash() {
   static const std::uint64_t hash = journal::sector_hash(journal::SectorBytes{});
@@ -17,8 +19,8 @@ std::uint64_t zero_hash() {
 }
 
 InitialHashes::InitialHashes(std::uint64_t seed, const journal::Disk& disk)
-    : seeded_(disk.initial == journal::Initial::seeded),
-      key_(journal::initial_key(seed, disk.id)) {}
+    : seeded_(disk.initial == journal::Initial::seeded), key_(journal::initial_key(seed, disk.id)) {
+}
 
 std::uint64_t InitialHashes::at(std::uint64_t sector) const {
   if (!seeded_) return zero_hash();

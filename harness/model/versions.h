@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a disk holds at an instant, as the hash of every sector. States are copied at every TAKE, so
-// pages are shared until one of the owners writes; a sector never written costs nothing. Values; one
-// thread.
+// pages are shared until one of the owners writes; a sector never written costs nothing. Values;
+// one thread.
 #pragma once
 
 #include <array>

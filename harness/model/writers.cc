@@ -19,9 +19,9 @@ std::string trimmed(const std::string& text) {
 bool names(const std::string& text, const std::string& path) {
   for (std::size_t at = text.find(path); at != std::string::npos; at = text.find(path, at + 1)) {
     const std::size_t end = at + path.size();
-    const bool goes_on = end < text.size() &&
-                         (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
-                          text[end] == '_' || text[end] == '-' || text[end] == '.');
+    const bool goes_on =
+        end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
+                              text[end] == '_' || text[end] == '-' || text[end] == '.');
     if (!goes_on) return true;
   }
   return false;
@@ -71,7 +71,7 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
     add(device, run.returned);
   } else if (step.op == "append") {
     add(device, kNever);
-  } else if (step.op == "create" && step.args.contains("low")) {
+  } else if (step.op == "create" && step.args.contains("low") && !step.args["low"].is_null()) {
     add(step.args["low"].value("device", std::string()), kNever);
   } else if (step.op == "mount") {
     add(device, until(history, step, "umount", "at"));

@@ -19,8 +19,8 @@ struct Writer {
 };
 std::vector<Writer> writers_of(const History& history);
 
-// True when a step may write to the place's sectors through a device that lies beside or below it, where
-// a tracker on the place does not see it.
+// True when a step may write to the place's sectors through a device that lies beside or below it,
+// where a tracker on the place does not see it.
 bool written_behind(const History& history, const std::vector<Writer>& writers, const Place& place);
 
 // A job section of a fio file with what [global] gives it.
@@ -30,8 +30,8 @@ std::vector<FioSection> fio_sections(const std::string& text);
 // The plan's devices that a fio text names as files.
 std::vector<std::string> fio_devices(const History& history, const std::string& text);
 
-// Most map blocks that writes refused for REQ_NOWAIT after their mark can add per take, by the depth
-// of the plan's asynchronous jobs.
+// Most map blocks that writes refused for REQ_NOWAIT after their mark can add per take, by the
+// depth of the plan's asynchronous jobs.
 std::uint64_t refused_blocks_limit(const History& history, std::uint64_t block_bytes);
 
 }  // namespace snapbed::model

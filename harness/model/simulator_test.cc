@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Journals of a simulated snapshotter: correct ones are never flagged, each wrong one is flagged
+// by the check that is named for its bug. SNAPBED_SEEDS=n sets the number of seeds per form.
+#include "model/simulator.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace snapbed::model::test {
+namespace {
+
+std::uint64_t seeds(std::uint64_t otherwise) {
+  const char* given = std::getenv("SNAPBED_SEEDS");
+  return given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
+}
+
+std::string text_of(const Report& report) {
+  std::string text = report.broken.empty() ? "" : "broken: " + report.broken + "\n";
+  for (const auto& [name, check] : report.checks) {
+    if (check.outcome == Outcome::not_run) text += name + " not run: " + check.reason + "\n";
+    for (const Finding& finding : check.findings) text += name + ": " + finding.text + "\n";
+  }
+  return text;
+}
+
+bool sound(const Report& report) {
+  return report.broken.empty() &&
+         std::all_of(report.checks.begin(), report.checks.end(),
+                     [](const auto& check) { return check.second.outcome == Outcome::pass; });
+}
+
+void expect_never_flagged(SimulatorOptions options, std::uint64_t count) {
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    options.seed = seed;
+    JournalBuilder journal = simulate(options);
+    Expectations expectations;
+    expectations.strict = options.drains;
+    const Report report = journal.judge(expectations);
+    ASSERT_TRUE(sound(report)) << "seed " << seed << "\n" << text_of(report);
+  }
+}
+
+TEST(CorrectSnapshotter, IsNeverFlagged) {
+  expect_never_flagged({}, seeds(400));
+}
+
+TEST(CorrectSnapshotter, WithFailedAndTornWritesIsNeverFlagged) {
+  SimulatorOptions options;
+  options.errors = true;
+  expect_never_flagged(options, seeds(200));
+}
+
+TEST(CorrectSnapshotter, OfManyTakesIsNeverFlagged) {
+  SimulatorOptions options;
+  options.cycles = 6;
+  expect_never_flagged(options, seeds(60));
+}
+
+TEST(CorrectSnapshotter, GivesEveryCheckWork) {
+  JournalBuilder journal = simulate({});
+  const Report report = journal.judge();
+  for (const char* name :
+       {"cut", "twice", "map", "chain", "order", "store", "origin", "events", "errno"}) {
+    ASSERT_TRUE(report.checks.contains(name)) << name;
+    EXPECT_EQ(report.checks.at(name).outcome, Outcome::pass) << name;
+    EXPECT_FALSE(report.checks.at(name).exercised.empty()) << name;
+  }
+  EXPECT_GT(report.checks.at("cut").exercised.at("writes_across_take"), 0U);
+  EXPECT_GT(report.checks.at("twice").exercised.at("sectors_overwritten"), 0U);
+  EXPECT_GT(report.checks.at("map").exercised.at("blocks_must"), 0U);
+  EXPECT_GT(report.checks.at("order").exercised.at("reads_proven"), 0U);
+  EXPECT_GT(report.checks.at("store").exercised.at("requests"), 0U);
+  EXPECT_EQ(report.snapshots, 2U);
+}
+
+struct Wrong {
+  Bug bug;
+  const char* name;
+  const char* check;      // named for the bug
+  std::uint64_t percent;  // of the seeds, at least
+  std::uint64_t sectors = 384;
+};
+
+class WrongSnapshotter : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongSnapshotter, IsFlaggedByTheCheckNamedForItsBug) {
+  const Wrong wrong = GetParam();
+  const std::uint64_t count = seeds(40);
+  std::uint64_t flagged = 0;
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    SimulatorOptions options;
+    options.seed = seed;
+    options.bug = wrong.bug;
+    options.sectors = wrong.sectors;
+    JournalBuilder journal = simulate(options);
+    const Report report = journal.judge();
+    ASSERT_EQ(report.broken, "");
+    if (report.checks.at(wrong.check).outcome != Outcome::fail) continue;
+    ++flagged;
+    EXPECT_GT(report.checks.at(wrong.check).findings.front().text.size(), 80U);
+  }
+  EXPECT_GE(flagged * 100, wrong.percent * count) << flagged << " of " << count;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bugs, WrongSnapshotter,
+    testing::Values(Wrong{Bug::flip_one_by_one, "FlipOneByOne", "cut", 80},
+                    Wrong{Bug::release_on_submit, "ReleaseOnSubmit", "order", 80},
+                    Wrong{Bug::second_writer_passes, "SecondWriterPasses", "order", 50},
+                    Wrong{Bug::no_recheck, "NoRecheck", "cut", 20, 2048},
+                    Wrong{Bug::no_drain, "NoDrain", "cut", 80},
+                    Wrong{Bug::lost_mark, "LostMark", "map", 80, 4096},
+                    Wrong{Bug::mark_outside_gate, "MarkOutsideGate", "map", 30, 4096},
+                    Wrong{Bug::lost_map_byte, "LostMapByte", "chain", 50},
+                    Wrong{Bug::store_outside, "StoreOutside", "store", 90},
+                    Wrong{Bug::store_overlap, "StoreOverlap", "store", 90},
+                    Wrong{Bug::drops_saved, "DropsSaved", "twice", 80},
+                    Wrong{Bug::copies_wrong_sector, "CopiesWrongSector", "cut", 90},
+                    Wrong{Bug::stores_new_data, "StoresNewData", "store", 90},
+                    Wrong{Bug::loses_write, "LosesWrite", "origin", 30},
+                    Wrong{Bug::over_reports, "OverReports", "map", 50, 4096}),
+    [](const auto& param) { return std::string(param.param.name); });
+
+}  // namespace
+}  // namespace snapbed::model::test
