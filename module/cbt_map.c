@@ -113,6 +113,7 @@ int cbt_map_prepare(struct cbt_map *map, sector_t capacity)
 	if (shift < 0)
 		return shift;
 	map->next_capacity = capacity;
+	map->next_shift = shift;
 	return alloc_pair(block_count(capacity, shift), &map->next_active,
 			  &map->next_readable);
 }
@@ -132,7 +133,7 @@ static void begin_generation(struct cbt_map *map)
 		swap(map->active, map->next_active);
 		swap(map->readable, map->next_readable);
 		map->capacity = map->next_capacity;
-		map->shift = block_shift(map->capacity);
+		map->shift = map->next_shift;
 		map->count = block_count(map->capacity, map->shift);
 	} else {
 		memset(map->active, 0, map->count);

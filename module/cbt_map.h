@@ -22,6 +22,7 @@
  * @next_readable: goes with @next_active.
  * @capacity: of the device, in sectors, for this generation.
  * @next_capacity: goes with @next_active.
+ * @next_shift: goes with @next_active.
  * @count: blocks.
  * @shift: log2 of a block in sectors.
  * @active_number: what writes mark with.
@@ -38,6 +39,7 @@ struct cbt_map {
 	sector_t next_capacity;
 	u32 count;
 	u8 shift;
+	u8 next_shift;
 	u8 active_number;
 	u8 snap_number;
 	uuid_t generation;

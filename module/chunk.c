@@ -72,21 +72,25 @@ void run_free(struct run *run)
 
 struct run *run_split(struct run *run, unsigned int count, gfp_t gfp)
 {
+	struct chunk *chunk = run->chunk;
+	unsigned int rest_count = run->count - count, i;
 	struct run *rest;
-	unsigned int i;
 
-	rest = run_alloc(run->chunk, run->first + count, run->count - count,
-			 gfp);
+	rest = run_alloc(chunk, run->first + count, rest_count, gfp);
 	if (!rest)
 		return NULL;
-	rest->buffer = diff_buffer_alloc(rest->count, gfp);
+	rest->buffer = diff_buffer_alloc_empty(rest_count, gfp);
 	if (!rest->buffer) {
 		run_free(rest);
 		return NULL;
 	}
-	for (i = 0; i < rest->count; i++)
-		copy_highpage(rest->buffer->pages[i],
-			      run->buffer->pages[count + i]);
+	spin_lock(&chunk->lock);
+	for (i = 0; i < rest_count; i++)
+		diff_buffer_share(rest->buffer, run->buffer, count + i);
+	run->count = count;
+	rest->dirty = true;
+	hlist_add_head(&rest->node, &chunk->runs);
+	spin_unlock(&chunk->lock);
 	return rest;
 }
 

@@ -71,6 +71,7 @@ struct run {
  * @node: in chunk.copies.
  * @done_node: in the area's list of ended reads.
  * @area: the area, a struct diff_area.
+ * @number: of the chunk.
  * @run: becomes visible when the read has succeeded.
  * @waiters: writes to the origin that wait for it.
  * @image_waiters: bios to the image that wait for it.
@@ -80,6 +81,7 @@ struct copy {
 	struct hlist_node node;
 	struct llist_node done_node;
 	void *area;
+	unsigned long number;
 	struct run *run;
 	struct bio_list waiters;
 	struct bio_list image_waiters;
@@ -96,7 +98,10 @@ void chunk_free(struct chunk *chunk);
 struct run *run_alloc(struct chunk *chunk, unsigned int first,
 		      unsigned int count, gfp_t gfp);
 void run_free(struct run *run);
-/* Makes a second run of what follows the first @count sub-blocks. */
+/*
+ * Makes a second run, dirty and in the chunk, of what follows the first @count
+ * sub-blocks of a run that has a buffer, no place yet and no store in flight.
+ */
 struct run *run_split(struct run *run, unsigned int count, gfp_t gfp);
 
 /* Frees the copy, its run and its buffer. */

@@ -5,16 +5,24 @@
 
 #include "diff_buffer.h"
 
-struct diff_buffer *diff_buffer_alloc(unsigned int count, gfp_t gfp)
+struct diff_buffer *diff_buffer_alloc_empty(unsigned int count, gfp_t gfp)
 {
 	struct diff_buffer *buffer;
 
 	buffer = kzalloc(struct_size(buffer, pages, count), gfp);
+	if (buffer)
+		refcount_set(&buffer->refs, 1);
+	return buffer;
+}
+
+struct diff_buffer *diff_buffer_alloc(unsigned int count, gfp_t gfp)
+{
+	struct diff_buffer *buffer = diff_buffer_alloc_empty(count, gfp);
+
 	if (!buffer)
 		return NULL;
-	refcount_set(&buffer->refs, 1);
 	for (; buffer->count < count; buffer->count++) {
-		struct page *page = alloc_page(gfp | __GFP_ZERO);
+		struct page *page = alloc_page(gfp);
 
 		if (!page) {
 			diff_buffer_put(buffer);
@@ -23,6 +31,13 @@ struct diff_buffer *diff_buffer_alloc(unsigned int count, gfp_t gfp)
 		buffer->pages[buffer->count] = page;
 	}
 	return buffer;
+}
+
+void diff_buffer_share(struct diff_buffer *to, struct diff_buffer *from,
+		       unsigned int index)
+{
+	get_page(from->pages[index]);
+	to->pages[to->count++] = from->pages[index];
 }
 
 struct diff_buffer *diff_buffer_get(struct diff_buffer *buffer)
@@ -38,7 +53,7 @@ void diff_buffer_put(struct diff_buffer *buffer)
 	if (!buffer || !refcount_dec_and_test(&buffer->refs))
 		return;
 	for (i = 0; i < buffer->count; i++)
-		__free_page(buffer->pages[i]);
+		put_page(buffer->pages[i]);
 	kfree(buffer);
 }
 
@@ -109,4 +124,15 @@ void diff_buffer_copy(struct diff_buffer *to, const struct diff_buffer *from)
 
 	for (i = 0; i < to->count; i++)
 		copy_highpage(to->pages[i], from->pages[i]);
+}
+
+void diff_buffer_zero_from(struct diff_buffer *buffer, unsigned int offset)
+{
+	while (offset < buffer->count << PAGE_SHIFT) {
+		unsigned int in_page = offset_in_page(offset);
+
+		memzero_page(buffer->pages[offset >> PAGE_SHIFT], in_page,
+			     PAGE_SIZE - in_page);
+		offset += PAGE_SIZE - in_page;
+	}
 }

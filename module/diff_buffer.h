@@ -20,14 +20,21 @@ struct diff_buffer {
 	struct page *pages[];
 };
 
-/* @count pages, zeroed; NULL when @gfp does not give them. */
+/* @count pages, not zeroed; NULL when @gfp does not give them. */
 struct diff_buffer *diff_buffer_alloc(unsigned int count, gfp_t gfp);
+/* Room for @count pages and none in it yet. */
+struct diff_buffer *diff_buffer_alloc_empty(unsigned int count, gfp_t gfp);
+/* Adds page @index of @from: both hold it from now on. */
+void diff_buffer_share(struct diff_buffer *to, struct diff_buffer *from,
+		       unsigned int index);
 struct diff_buffer *diff_buffer_get(struct diff_buffer *buffer);
 void diff_buffer_put(struct diff_buffer *buffer);
 
 /* Adds pages [first, first + count) to @bio, @bytes in all. */
 void diff_buffer_add_to_bio(struct diff_buffer *buffer, unsigned int first,
 			    unsigned int bytes, struct bio *bio);
+/* Zeroes the buffer from byte @offset to its end. */
+void diff_buffer_zero_from(struct diff_buffer *buffer, unsigned int offset);
 /* Copies between the buffer from byte @offset and all of @bio's data. */
 void diff_buffer_to_bio(struct diff_buffer *buffer, unsigned int offset,
 			struct bio *bio);

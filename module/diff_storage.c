@@ -203,7 +203,8 @@ static void publish_regions(struct diff_storage *storage,
 }
 
 int diff_storage_append(struct diff_storage *storage, dev_t dev,
-			const struct blk_snap_block_range *ranges, u32 count)
+			const struct blk_snap_block_range *ranges, u32 count,
+			diff_storage_before_use *before, void *private)
 {
 	struct storage_holder *holder;
 	LIST_HEAD(regions);
@@ -219,6 +220,8 @@ int diff_storage_append(struct diff_storage *storage, dev_t dev,
 	}
 	mutex_lock(&all_regions_lock);
 	ret = make_regions(holder->bdev, ranges, count, &regions);
+	if (!ret)
+		ret = before(private, holder->bdev, ranges, count);
 	if (ret)
 		drop_regions(&regions);
 	mutex_unlock(&all_regions_lock);
@@ -278,14 +281,19 @@ sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 	return got;
 }
 
+static bool has_budget(const struct diff_storage *storage, unsigned int count)
+{
+	return !storage->unsaved ||
+	       storage->unsaved + count <= storage->unsaved_limit;
+}
+
 bool diff_storage_reserve(struct diff_storage *storage, unsigned int count)
 {
 	unsigned long flags;
 	bool ok;
 
 	spin_lock_irqsave(&storage->lock, flags);
-	ok = !storage->unsaved ||
-	     storage->unsaved + count <= storage->unsaved_limit;
+	ok = has_budget(storage, count);
 	if (ok)
 		storage->unsaved += count;
 	spin_unlock_irqrestore(&storage->lock, flags);
@@ -310,21 +318,39 @@ bool diff_storage_exhausted(const struct diff_storage *storage)
 	return READ_ONCE(storage->unsaved) >= storage->unsaved_limit;
 }
 
-void diff_storage_wait_budget(struct diff_storage *storage)
+static bool is_stuck(struct diff_storage *storage)
+{
+	lockdep_assert_held(&storage->lock);
+	return !storage->inflight && !usable_region(storage);
+}
+
+bool diff_storage_is_stuck(struct diff_storage *storage)
 {
 	bool stuck;
 
 	spin_lock_irq(&storage->lock);
-	stuck = !storage->inflight && !usable_region(storage) &&
-		storage->unsaved;
-	if (!storage->waiting) {
-		storage->waiting = true;
-		storage->stall_seq = storage->stored_seq;
-		mod_delayed_work(system_wq, &storage->stall_work,
-				 msecs_to_jiffies(param_storage_stall_ms()));
+	stuck = is_stuck(storage);
+	spin_unlock_irq(&storage->lock);
+	return stuck;
+}
+
+void diff_storage_wait_budget(struct diff_storage *storage, unsigned int count)
+{
+	bool stuck = false;
+
+	spin_lock_irq(&storage->lock);
+	if (has_budget(storage, count)) {
+		kick_clients(storage);
+	} else {
+		stuck = is_stuck(storage);
+		if (!storage->waiting) {
+			storage->waiting = true;
+			storage->stall_seq = storage->stored_seq;
+			mod_delayed_work(system_wq, &storage->stall_work,
+				msecs_to_jiffies(param_storage_stall_ms()));
+		}
 	}
 	spin_unlock_irq(&storage->lock);
-	/* Nothing is being stored and there is nowhere to store to. */
 	if (stuck)
 		diff_storage_corrupt(storage, -ENOSPC);
 }
@@ -380,6 +406,9 @@ void diff_storage_stop(struct diff_storage *storage)
 	kick_clients(storage);
 	spin_unlock_irq(&storage->lock);
 	wait_event(storage->idle, !READ_ONCE(storage->inflight));
+	/* The last one has left the lock when we get it. */
+	spin_lock_irq(&storage->lock);
+	spin_unlock_irq(&storage->lock);
 }
 
 void diff_storage_for_each_on_disk(struct diff_storage *storage,

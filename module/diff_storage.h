@@ -96,19 +96,19 @@ void diff_storage_init(struct diff_storage *storage, struct event_queue *queue);
 /* No I/O in flight, no clients. Closes the devices. */
 void diff_storage_exit(struct diff_storage *storage);
 
-/* An appended range, in absolute sectors of its whole disk. */
-struct disk_range {
-	struct gendisk *disk;
-	sector_t first;
-	sector_t count;
-};
+/* Called with ranges that are valid, before the first of them is used. */
+typedef int (diff_storage_before_use)(void *private, struct block_device *bdev,
+				      const struct blk_snap_block_range *ranges,
+				      u32 count);
 
 /*
  * Adds ranges of a device, all or none.
- * Return: 0, -EINVAL, -ENOMEM, or why the device cannot be opened.
+ * Return: 0, -EINVAL, -ENOMEM, why the device cannot be opened, or what
+ * @before returned.
  */
 int diff_storage_append(struct diff_storage *storage, dev_t dev,
-			const struct blk_snap_block_range *ranges, u32 count);
+			const struct blk_snap_block_range *ranges, u32 count,
+			diff_storage_before_use *before, void *private);
 
 /*
  * Up to @want sectors in one region, a multiple of a sub-block.
@@ -122,8 +122,13 @@ bool diff_storage_reserve(struct diff_storage *storage, unsigned int count);
 void diff_storage_unreserve(struct diff_storage *storage, unsigned int count);
 /* Would diff_storage_reserve() fail now? */
 bool diff_storage_exhausted(const struct diff_storage *storage);
-/* Writers of a client wait for the budget: watch that it moves. */
-void diff_storage_wait_budget(struct diff_storage *storage);
+/*
+ * Writers of a client wait for @count of the budget: kicks the clients when it
+ * is there, and watches that it moves.
+ */
+void diff_storage_wait_budget(struct diff_storage *storage, unsigned int count);
+/* Nothing is being stored and there is no space to store to. */
+bool diff_storage_is_stuck(struct diff_storage *storage);
 
 /* Brackets one storage bio; false: the storage must not be used any more. */
 bool diff_storage_io_begin(struct diff_storage *storage);

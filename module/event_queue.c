@@ -36,7 +36,8 @@ void event_queue_post(struct event_queue *queue, struct snap_event *event)
 }
 
 /* The oldest event, ERR_PTR(-ESRCH) when closed, NULL when there is none. */
-static struct snap_event *try_fetch(struct event_queue *queue)
+static struct snap_event *try_fetch(struct event_queue *queue,
+				    struct snap_event *copy)
 {
 	struct snap_event *event = NULL;
 
@@ -47,18 +48,20 @@ static struct snap_event *try_fetch(struct event_queue *queue)
 		event = list_first_entry(&queue->events, struct snap_event,
 					 node);
 		list_del_init(&event->node);
+		*copy = *event;
 	}
 	spin_unlock_irq(&queue->lock);
 	return event;
 }
 
-struct snap_event *event_queue_fetch(struct event_queue *queue, u32 timeout_ms)
+struct snap_event *event_queue_fetch(struct event_queue *queue, u32 timeout_ms,
+				     struct snap_event *copy)
 {
 	struct snap_event *event = NULL;
 	long ret;
 
 	ret = wait_event_interruptible_timeout(queue->waiters,
-			(event = try_fetch(queue)) != NULL,
+			(event = try_fetch(queue, copy)) != NULL,
 			msecs_to_jiffies(timeout_ms));
 	if (event)
 		return event;
@@ -69,7 +72,7 @@ void event_queue_unfetch(struct event_queue *queue, struct snap_event *event)
 {
 	spin_lock_irq(&queue->lock);
 	/* It may have been posted again meanwhile: then it waits already. */
-	if (list_empty(&event->node))
+	if (!queue->closed && list_empty(&event->node))
 		list_add(&event->node, &queue->events);
 	spin_unlock_irq(&queue->lock);
 	wake_up(&queue->waiters);

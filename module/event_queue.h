@@ -60,12 +60,13 @@ static inline void snap_event_init(struct snap_event *event)
 void event_queue_post(struct event_queue *queue, struct snap_event *event);
 
 /*
- * Takes the oldest event out, waiting up to @timeout_ms, interruptibly.
- * The caller gives it back with event_queue_unfetch() if it cannot deliver it.
+ * Takes the oldest event out, waiting up to @timeout_ms, interruptibly, and
+ * copies it to @copy.  The caller gives it back with event_queue_unfetch() if
+ * it cannot deliver it; the event itself may be gone with its snapshot.
  * Return: the event, ERR_PTR(-ENOENT, -EINTR, -ESRCH).
  */
-struct snap_event *event_queue_fetch(struct event_queue *queue,
-				     u32 timeout_ms);
+struct snap_event *event_queue_fetch(struct event_queue *queue, u32 timeout_ms,
+				     struct snap_event *copy);
 void event_queue_unfetch(struct event_queue *queue, struct snap_event *event);
 
 #endif /* BLKSNAP_EVENT_QUEUE_H */

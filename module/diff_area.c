@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/blk-filter.h>
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+
+#include "diff_area.h"
+#include "geometry.h"
+#include "params.h"
+
+/* A write over more chunks than this is worked off by the worker. */
+#define HOOK_CHUNKS_MAX 16
+#define GFP_HOOK (GFP_NOWAIT | __GFP_NOWARN)
+#define GFP_WORKER (GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
+
+void diff_area_get(struct diff_area *area)
+{
+	atomic_inc(&area->refs);
+}
+
+void diff_area_put(struct diff_area *area)
+{
+	if (atomic_dec_and_test(&area->refs))
+		complete(&area->idle);
+}
+
+/* Nothing is saved any more: an unclaimed sub-block proves nothing. */
+bool diff_area_is_over(const struct diff_area *area)
+{
+	return READ_ONCE(area->ended) || diff_storage_error(area->storage);
+}
+
+bool diff_area_is_lost(const struct diff_area *area, unsigned long number)
+{
+	return READ_ONCE(area->any_lost) &&
+	       test_bit(number >> area->lost_shift, area->lost);
+}
+
+static void lose_chunk(struct diff_area *area, unsigned long number)
+{
+	set_bit(number >> area->lost_shift, area->lost);
+	WRITE_ONCE(area->any_lost, true);
+	/* Before the write passes: pairs with the end of an origin read. */
+	smp_mb__after_atomic();
+}
+
+static void queue_bio(struct diff_area *area, struct bio_list *list,
+		      struct bio *bio)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&area->lock, flags);
+	bio_list_add(list, bio);
+	spin_unlock_irqrestore(&area->lock, flags);
+}
+
+void diff_area_queue_image_bio(struct diff_area *area, struct bio *bio)
+{
+	queue_bio(area, &area->image_pending, bio);
+	queue_work(area->store_wq, &area->image_work);
+}
+
+void diff_area_add_dirty(struct diff_area *area, struct run *run)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&area->lock, flags);
+	list_add_tail(&run->dirty_node, &area->dirty);
+	spin_unlock_irqrestore(&area->lock, flags);
+	queue_work(area->store_wq, &area->store_work);
+}
+
+static void park_for_worker(struct diff_area *area, struct bio *bio,
+			    enum diff_waiter waiter)
+{
+	if (waiter == DIFF_WAITER_IMAGE) {
+		diff_area_queue_image_bio(area, bio);
+		return;
+	}
+	queue_bio(area, &area->pending, bio);
+	queue_work(area->copy_wq, &area->copy_work);
+}
+
+static void park_for_budget(struct diff_area *area, struct bio *bio,
+			    enum diff_waiter waiter, unsigned int count)
+{
+	queue_bio(area, waiter == DIFF_WAITER_IMAGE ? &area->image_budget :
+						      &area->budget, bio);
+	diff_storage_wait_budget(area->storage, count);
+}
+
+/* The chunk, made if need be; ERR_PTR(-ENOMEM). */
+static struct chunk *get_chunk(struct diff_area *area, unsigned long number,
+			       gfp_t gfp)
+{
+	struct chunk *chunk, *other;
+
+	chunk = xa_load(&area->chunks, number);
+	if (chunk)
+		return chunk;
+	chunk = chunk_alloc(gfp);
+	if (!chunk)
+		return ERR_PTR(-ENOMEM);
+	other = xa_cmpxchg(&area->chunks, number, NULL, chunk, gfp);
+	if (!other)
+		return chunk;
+	chunk_free(chunk);
+	return xa_is_err(other) ? ERR_PTR(xa_err(other)) : other;
+}
+
+static void copy_read_end(struct bio *bio)
+{
+	struct copy *copy = bio->bi_private;
+	struct diff_area *area = copy->area;
+
+	copy->status = bio->bi_status;
+	bio_put(bio);
+	if (llist_add(&copy->done_node, &area->copied))
+		queue_work(area->copy_wq, &area->copy_work);
+}
+
+/* The read that fills the copy's buffer. */
+static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
+				 const struct span *span, gfp_t gfp)
+{
+	sector_t first = span_sector(span, area->subs_shift);
+	sector_t count = min_t(sector_t, area->capacity - first,
+			       span->count << SUB_SECTOR_SHIFT);
+	struct bio *bio;
+
+	bio = bio_alloc_bioset(area->bdev, span->count, REQ_OP_READ, gfp,
+			       &area->bios);
+	if (!bio)
+		return NULL;
+	bio->bi_iter.bi_sector = first;
+	bio->bi_end_io = copy_read_end;
+	bio->bi_private = copy;
+	diff_buffer_add_to_bio(copy->run->buffer, 0, count << SECTOR_SHIFT,
+			       bio);
+	/* The last sub-block of the device may be a part of one. */
+	diff_buffer_zero_from(copy->run->buffer, count << SECTOR_SHIFT);
+	return bio;
+}
+
+/* The claim itself: false when somebody was faster with a part of it. */
+static bool claim(struct chunk *chunk, struct copy *copy)
+{
+	u64 mask = run_mask(copy->run);
+	bool ours;
+
+	spin_lock(&chunk->lock);
+	ours = !(chunk->claimed & mask);
+	if (ours) {
+		WRITE_ONCE(chunk->claimed, chunk->claimed | mask);
+		hlist_add_head(&copy->node, &chunk->copies);
+	}
+	spin_unlock(&chunk->lock);
+	return ours;
+}
+
+/* Claims neighbouring sub-blocks and starts to read them. */
+static int start_copy(struct diff_area *area, struct chunk *chunk,
+		      const struct span *span, struct bio_list *reads)
+{
+	gfp_t gfp = reads ? GFP_HOOK : GFP_WORKER;
+	struct copy *copy;
+	struct bio *bio;
+
+	if (!diff_storage_reserve(area->storage, span->count))
+		return -EAGAIN;
+	copy = copy_alloc(chunk, span->first, span->count, gfp);
+	if (!copy)
+		goto out_budget;
+	copy->area = area;
+	copy->number = span->chunk;
+	bio = copy_read_bio(area, copy, span, reads ? GFP_HOOK : GFP_NOIO);
+	if (!bio)
+		goto out_copy;
+	if (!claim(chunk, copy)) {
+		bio_put(bio);
+		copy_free(copy);
+		diff_storage_unreserve(area->storage, span->count);
+		return 0;
+	}
+	diff_area_get(area);
+	if (reads)
+		bio_list_add(reads, bio);
+	else
+		submit_bio(bio);
+	return 0;
+
+out_copy:
+	copy_free(copy);
+out_budget:
+	diff_storage_unreserve(area->storage, span->count);
+	return -ENOMEM;
+}
+
+/* The first unclaimed neighbours in @span; false when all is claimed. */
+static bool first_unclaimed(struct chunk *chunk, const struct span *span,
+			    struct span *found)
+{
+	u64 todo = span_mask(span) & ~READ_ONCE(chunk->claimed);
+
+	if (!todo)
+		return false;
+	found->chunk = span->chunk;
+	found->first = __ffs64(todo);
+	todo = ~(todo >> found->first);
+	found->count = todo ? __ffs64(todo) : 64 - found->first;
+	return true;
+}
+
+/* Claims whatever in @span nobody has. Return: 0, -EAGAIN (budget), -ENOMEM. */
+static int claim_span(struct diff_area *area, const struct span *span,
+		      struct bio_list *reads, unsigned int *needed)
+{
+	struct chunk *chunk;
+	struct span todo;
+	int ret = 0;
+
+	chunk = get_chunk(area, span->chunk, reads ? GFP_HOOK : GFP_WORKER);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+	while (!ret && first_unclaimed(chunk, span, &todo)) {
+		*needed = todo.count;
+		ret = start_copy(area, chunk, &todo, reads);
+	}
+	return ret;
+}
+
+/* True when the span is safe or lost, without taking a lock. */
+static bool span_is_safe(struct diff_area *area, const struct span *span)
+{
+	struct chunk *chunk = xa_load(&area->chunks, span->chunk);
+
+	return (chunk && chunk_is_safe(chunk, span_mask(span))) ||
+	       diff_area_is_lost(area, span->chunk);
+}
+
+/* Parks the bio on a copy that the span needs; false when it needs none. */
+static bool park_on_copy(struct diff_area *area, const struct span *span,
+			 struct bio *bio, enum diff_waiter waiter)
+{
+	struct chunk *chunk = xa_load(&area->chunks, span->chunk);
+	struct copy *copy = NULL;
+
+	if (!chunk)
+		return false;
+	spin_lock(&chunk->lock);
+	if (span_mask(span) & ~chunk->safe)
+		copy = chunk_copy_of(chunk, span_mask(span));
+	if (copy)
+		bio_list_add(waiter == DIFF_WAITER_IMAGE ?
+			     &copy->image_waiters : &copy->waiters, bio);
+	spin_unlock(&chunk->lock);
+	return copy;
+}
+
+bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
+		      struct bio *bio, enum diff_waiter waiter,
+		      struct bio_list *reads)
+{
+	sector_t end = first + count, sector;
+	unsigned int chunks = 0, needed = 0;
+	bool all_safe = true;
+	struct span span;
+	int ret;
+
+	if (diff_area_is_over(area))
+		return true;
+	for (sector = first; sector < end;
+	     sector = chunk_end(sector, area->subs_shift)) {
+		span = span_at(sector, end, area->subs_shift);
+		if (reads && ++chunks > HOOK_CHUNKS_MAX) {
+			park_for_worker(area, bio, waiter);
+			return false;
+		}
+		if (span_is_safe(area, &span))
+			continue;
+		all_safe = false;
+		ret = claim_span(area, &span, reads, &needed);
+		if (ret == -EAGAIN) {
+			park_for_budget(area, bio, waiter, needed);
+			return false;
+		}
+		if (ret && reads) {
+			park_for_worker(area, bio, waiter);
+			return false;
+		}
+		if (ret)
+			lose_chunk(area, span.chunk);
+		if (!reads)
+			cond_resched();
+	}
+	if (all_safe)
+		return true;
+	for (sector = first; sector < end;
+	     sector = chunk_end(sector, area->subs_shift)) {
+		span = span_at(sector, end, area->subs_shift);
+		if (!span_is_safe(area, &span) &&
+		    park_on_copy(area, &span, bio, waiter))
+			return false;
+	}
+	return true;
+}
+
+bool diff_area_would_block(struct diff_area *area)
+{
+	return !diff_area_is_over(area) &&
+	       diff_storage_exhausted(area->storage);
+}
+
+bool diff_area_range(const struct diff_area *area, const struct bio *bio,
+		     sector_t *first, sector_t *count)
+{
+	sector_t start = area->bdev->bd_start_sect;
+	sector_t begin = max(bio->bi_iter.bi_sector, start) - start;
+	sector_t end = bio_end_sector(bio);
+
+	if (end <= start || begin >= area->capacity)
+		return false;
+	*first = begin;
+	*count = min(end - start, area->capacity) - begin;
+	return true;
+}
+
+/* The read has ended: publish what it brought, then let go who waited. */
+static void end_copy(struct diff_area *area, struct copy *copy,
+		     struct bio_list *released)
+{
+	struct run *run = copy->run;
+	struct chunk *chunk = run->chunk;
+	unsigned long number = copy->number;
+	u64 mask = run_mask(run);
+	struct bio *bio;
+	bool saved;
+
+	spin_lock(&chunk->lock);
+	hlist_del(&copy->node);
+	/*
+	 * Once the snapshot is corrupted or the chunk lost, writes pass without
+	 * a claim: the read may have brought new data.
+	 */
+	saved = !copy->status && !diff_area_is_over(area) &&
+		!diff_area_is_lost(area, number);
+	if (saved) {
+		run->dirty = true;
+		hlist_add_head(&run->node, &chunk->runs);
+		copy->run = NULL;
+	} else {
+		chunk->lost |= mask;
+	}
+	chunk_make_safe(chunk, mask);
+	spin_unlock(&chunk->lock);
+
+	if (saved) {
+		atomic64_add(run->count, &area->copied_subs);
+		diff_area_add_dirty(area, run);
+	} else {
+		atomic64_add(run->count, &area->lost_subs);
+		diff_storage_unreserve(area->storage, run->count);
+	}
+	bio_list_merge(released, &copy->waiters);
+	while ((bio = bio_list_pop(&copy->image_waiters)))
+		diff_area_queue_image_bio(area, bio);
+	copy_free(copy);
+	diff_area_put(area);
+}
+
+static void release_origin_bios(struct diff_area *area, struct bio_list *list)
+{
+	struct blk_plug plug;
+	struct bio *bio;
+
+	blk_start_plug(&plug);
+	while ((bio = bio_list_pop(list))) {
+		sector_t first, count;
+
+		bio->bi_opf &= ~REQ_NOWAIT;
+		if (!diff_area_range(area, bio, &first, &count) ||
+		    diff_area_secure(area, first, count, bio,
+				     DIFF_WAITER_ORIGIN, NULL))
+			blkfilter_resume(bio);
+	}
+	blk_finish_plug(&plug);
+}
+
+static void copy_work(struct work_struct *work)
+{
+	struct diff_area *area = container_of(work, struct diff_area,
+					      copy_work);
+	struct bio_list released = BIO_EMPTY_LIST;
+	struct copy *copy, *next;
+	struct llist_node *done;
+
+	done = llist_reverse_order(llist_del_all(&area->copied));
+	llist_for_each_entry_safe(copy, next, done, done_node)
+		end_copy(area, copy, &released);
+
+	spin_lock_irq(&area->lock);
+	bio_list_merge(&released, &area->pending);
+	bio_list_init(&area->pending);
+	spin_unlock_irq(&area->lock);
+	release_origin_bios(area, &released);
+}
+
+/* Space, budget or the state has changed: everybody looks again. */
+static void kick_work(struct work_struct *work)
+{
+	struct diff_area *area = container_of(work, struct diff_area,
+					      kick_work);
+
+	spin_lock_irq(&area->lock);
+	bio_list_merge(&area->pending, &area->budget);
+	bio_list_init(&area->budget);
+	bio_list_merge(&area->image_pending, &area->image_budget);
+	bio_list_init(&area->image_budget);
+	spin_unlock_irq(&area->lock);
+	queue_work(area->copy_wq, &area->copy_work);
+	queue_work(area->store_wq, &area->store_work);
+	queue_work(area->store_wq, &area->image_work);
+}
+
+int diff_area_add_hole(struct diff_area *area, sector_t first, sector_t count,
+		       bool zero)
+{
+	sector_t start = area->bdev->bd_start_sect;
+	sector_t end = min(first + count, start + area->capacity);
+	struct diff_hole *hole;
+
+	first = max(first, start);
+	if (first >= end)
+		return 0;
+	hole = kzalloc(sizeof(*hole), GFP_KERNEL);
+	if (!hole)
+		return -ENOMEM;
+	hole->first = first - start;
+	hole->count = end - first;
+	hole->zero = zero;
+	spin_lock_irq(&area->lock);
+	list_add_tail(&hole->node, &area->holes);
+	spin_unlock_irq(&area->lock);
+	return 0;
+}
+
+static void init_fields(struct diff_area *area, struct block_device *bdev,
+			sector_t capacity, struct diff_storage *storage)
+{
+	area->bdev = bdev;
+	area->capacity = capacity;
+	area->subs_shift = chunk_subs_shift(param_chunk_minimum_shift());
+	area->storage = storage;
+	xa_init(&area->chunks);
+	atomic_set(&area->refs, 1);
+	init_completion(&area->idle);
+	spin_lock_init(&area->lock);
+	bio_list_init(&area->pending);
+	bio_list_init(&area->budget);
+	bio_list_init(&area->image_pending);
+	bio_list_init(&area->image_budget);
+	INIT_LIST_HEAD(&area->dirty);
+	INIT_LIST_HEAD(&area->holes);
+	init_llist_head(&area->copied);
+	init_llist_head(&area->stored);
+	INIT_WORK(&area->kick_work, kick_work);
+	INIT_WORK(&area->copy_work, copy_work);
+	INIT_WORK(&area->store_work, diff_area_store_work);
+	INIT_WORK(&area->image_work, diff_area_image_work);
+	snap_event_init(&area->client.corrupted);
+	area->client.corrupted.code = blk_snap_event_code_corrupted;
+	area->client.corrupted.corrupted.orig_dev_id.mj = MAJOR(bdev->bd_dev);
+	area->client.corrupted.corrupted.orig_dev_id.mn = MINOR(bdev->bd_dev);
+	area->client.work = &area->kick_work;
+}
+
+static int alloc_lost_bitmap(struct diff_area *area)
+{
+	u64 chunks = DIV_ROUND_UP_ULL(area->capacity,
+			1ULL << (area->subs_shift + SUB_SECTOR_SHIFT));
+
+	area->lost_shift = shift_for_count(chunks, 0,
+					   param_chunk_maximum_count());
+	area->lost = kvcalloc(BITS_TO_LONGS((chunks >> area->lost_shift) + 1),
+			      sizeof(long), GFP_KERNEL);
+	return area->lost ? 0 : -ENOMEM;
+}
+
+static int alloc_bio_sets(struct diff_area *area)
+{
+	int ret;
+
+	ret = bioset_init(&area->bios, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
+	if (ret)
+		return ret;
+	ret = bioset_init(&area->split_bios, BIO_POOL_SIZE, 0,
+			  BIOSET_NEED_RESCUER);
+	if (ret)
+		return ret;
+	return bioset_init(&area->clone_bios, BIO_POOL_SIZE,
+			   diff_area_clone_pad(), BIOSET_NEED_RESCUER);
+}
+
+static void free_area(struct diff_area *area)
+{
+	struct diff_hole *hole, *next;
+	unsigned long number;
+	struct chunk *chunk;
+
+	if (area->copy_wq)
+		destroy_workqueue(area->copy_wq);
+	if (area->store_wq)
+		destroy_workqueue(area->store_wq);
+	xa_for_each(&area->chunks, number, chunk)
+		chunk_free(chunk);
+	xa_destroy(&area->chunks);
+	list_for_each_entry_safe(hole, next, &area->holes, node)
+		kfree(hole);
+	bioset_exit(&area->clone_bios);
+	bioset_exit(&area->split_bios);
+	bioset_exit(&area->bios);
+	kvfree(area->lost);
+	kfree(area);
+}
+
+struct diff_area *diff_area_create(struct block_device *bdev,
+				   sector_t capacity,
+				   struct diff_storage *storage)
+{
+	struct diff_area *area;
+	int ret = -ENOMEM;
+
+	area = kzalloc(sizeof(*area), GFP_KERNEL_ACCOUNT);
+	if (!area)
+		return ERR_PTR(-ENOMEM);
+	init_fields(area, bdev, capacity, storage);
+	area->copy_wq = alloc_workqueue("blksnap_copy", WQ_MEM_RECLAIM, 0);
+	area->store_wq = alloc_workqueue("blksnap_store", WQ_MEM_RECLAIM, 0);
+	if (!area->copy_wq || !area->store_wq)
+		goto out;
+	ret = alloc_lost_bitmap(area);
+	if (ret)
+		goto out;
+	ret = alloc_bio_sets(area);
+	if (ret)
+		goto out;
+	area->client.wq = area->copy_wq;
+	diff_storage_add_client(storage, &area->client);
+	return area;
+
+out:
+	free_area(area);
+	return ERR_PTR(ret);
+}
+
+void diff_area_destroy(struct diff_area *area)
+{
+	WRITE_ONCE(area->ended, true);
+	queue_work(area->copy_wq, &area->kick_work);
+	flush_work(&area->kick_work);
+	diff_area_put(area);
+	wait_for_completion(&area->idle);
+	diff_storage_remove_client(area->storage, &area->client);
+	flush_work(&area->kick_work);
+	flush_work(&area->copy_work);
+	flush_work(&area->store_work);
+	flush_work(&area->image_work);
+	free_area(area);
+}

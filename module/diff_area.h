@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The difference of one captured device: which old data has been saved, how a
+ * write waits until its own is, and how an image is read and written.
+ *
+ * A write to the origin asks diff_area_secure() with its range.  What nobody has
+ * claimed is claimed and read; the bio is parked on the first copy it needs and
+ * looks again when that has ended.  The store follows behind.
+ *
+ * Locks, outer first: diff_area.lock is never held together with another;
+ * chunk.lock -> nothing; xarray lock -> nothing; diff_storage.lock ->
+ * event_queue.lock.
+ */
+#ifndef BLKSNAP_DIFF_AREA_H
+#define BLKSNAP_DIFF_AREA_H
+
+#include <linux/bio.h>
+#include <linux/completion.h>
+#include <linux/llist.h>
+#include <linux/xarray.h>
+
+#include "chunk.h"
+
+/* Sectors that an image does not show: storage on the captured device. */
+struct diff_hole {
+	struct list_head node;
+	sector_t first;
+	sector_t count;
+	bool zero;	/* reads as zeroes, not as an error where not saved */
+};
+
+/**
+ * struct diff_area - See above.
+ * @bdev: the origin, held open by the snapshot.
+ * @capacity: of the image, in sectors.
+ * @subs_shift: log2 of sub-blocks in a chunk.
+ * @storage: of the snapshot.
+ * @client: how @storage reaches us.
+ * @chunks: touched chunks by number; none is removed before the end.
+ * @lost: bit per 2^@lost_shift chunks: state could not be kept for it.
+ * @any_lost: a bit is set.
+ * @ended: the snapshot is being destroyed; nothing is copied any more.
+ * @refs: one of the owner, one per copy, store and image bio in flight.
+ * @idle: completed when @refs becomes zero.
+ * @lock: protects the lists; taken in interrupts.
+ * @pending: origin writes for the worker to look at.
+ * @budget: origin writes that wait for the budget.
+ * @image_pending: image bios for the worker to look at.
+ * @image_budget: image writes that wait for the budget.
+ * @dirty: runs to store.
+ * @holes: of struct diff_hole; changed before the flip or under @lock.
+ * @copied: copies whose read has ended.
+ * @stored: stores that have ended.
+ * @copy_wq: ends copies and releases writes; never waits for a store.
+ * @store_wq: stores, and image bios that need a process.
+ * @bios: for reads of old data and stores.
+ * @split_bios: for parts of image bios.
+ * @clone_bios: for reads below the image.
+ * @copied_subs: statistics, as the following.
+ */
+struct diff_area {
+	struct block_device *bdev;
+	sector_t capacity;
+	unsigned int subs_shift;
+	struct diff_storage *storage;
+	struct diff_client client;
+	struct xarray chunks;
+	unsigned long *lost;
+	unsigned int lost_shift;
+	bool any_lost;
+	bool ended;
+	atomic_t refs;
+	struct completion idle;
+
+	spinlock_t lock;
+	struct bio_list pending;
+	struct bio_list budget;
+	struct bio_list image_pending;
+	struct bio_list image_budget;
+	struct list_head dirty;
+	struct list_head holes;
+
+	struct llist_head copied;
+	struct llist_head stored;
+	struct workqueue_struct *copy_wq;
+	struct workqueue_struct *store_wq;
+	struct work_struct kick_work;
+	struct work_struct copy_work;
+	struct work_struct store_work;
+	struct work_struct image_work;
+
+	struct bio_set bios;
+	struct bio_set split_bios;
+	struct bio_set clone_bios;
+
+	atomic64_t copied_subs;
+	atomic64_t stored_subs;
+	atomic64_t lost_subs;
+	atomic64_t image_retries;
+};
+
+/* Who waits: a write to the origin, or a bio to the image. */
+enum diff_waiter {
+	DIFF_WAITER_ORIGIN,
+	DIFF_WAITER_IMAGE,
+};
+
+/* May sleep. ERR_PTR(-ENOMEM). The snapshot keeps @bdev open and @storage. */
+struct diff_area *diff_area_create(struct block_device *bdev,
+				   sector_t capacity,
+				   struct diff_storage *storage);
+/*
+ * Releases everything that waits, waits for everything in flight, frees.
+ * Nobody can reach the area any more; the storage has been stopped.
+ */
+void diff_area_destroy(struct diff_area *area);
+
+/*
+ * Makes sure that the old data of [first, first + count) is safe.
+ * Return: true when it is and @bio may go on; false when the area has taken
+ * @bio and will go on with it.
+ *
+ * With @reads the caller must not sleep (the hook): reads to be submitted are
+ * put there.  With NULL, from the worker, they are submitted at once.
+ */
+bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
+		      struct bio *bio, enum diff_waiter waiter,
+		      struct bio_list *reads);
+
+/*
+ * Would a REQ_NOWAIT write have to wait for more than a copy? Then it is to be
+ * refused before anything is marked or claimed.
+ */
+bool diff_area_would_block(struct diff_area *area);
+
+/* The part of an origin bio that the image shows; false when there is none. */
+bool diff_area_range(const struct diff_area *area, const struct bio *bio,
+		     sector_t *first, sector_t *count);
+
+/* A read or write of the image.  Process context; ends the bio some time. */
+void diff_area_image_bio(struct diff_area *area, struct bio *bio);
+
+/* Storage on the captured device, in absolute sectors.  -ENOMEM. */
+int diff_area_add_hole(struct diff_area *area, sector_t first, sector_t count,
+		       bool zero);
+
+/* Shared by the files of the area only. */
+void diff_area_get(struct diff_area *area);
+void diff_area_put(struct diff_area *area);
+bool diff_area_is_over(const struct diff_area *area);
+bool diff_area_is_lost(const struct diff_area *area, unsigned long number);
+void diff_area_queue_image_bio(struct diff_area *area, struct bio *bio);
+void diff_area_add_dirty(struct diff_area *area, struct run *run);
+void diff_area_store_work(struct work_struct *work);
+void diff_area_image_work(struct work_struct *work);
+unsigned int diff_area_clone_pad(void);
+
+#endif /* BLKSNAP_DIFF_AREA_H */

@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bios to an image, cut where the state of the sub-blocks changes.
+ *
+ * Untouched: read from the origin, and checked again when the read has ended: a
+ * claim always precedes the overwrite, so a range that is still unclaimed then
+ * was old data.  Claimed: wait for the copy.  Saved: from memory or storage.
+ * A write changes the memory copy of a saved run, after claiming it like a
+ * write to the origin does, and has it stored again.
+ */
+#include <linux/blk-filter.h>
+#include <linux/slab.h>
+
+#include "diff_area.h"
+#include "geometry.h"
+
+/* A read below the image. */
+struct image_io {
+	struct diff_area *area;
+	struct bio *bio;	/* the image's */
+	struct bio clone;	/* last: bio vectors may follow */
+};
+
+unsigned int diff_area_clone_pad(void)
+{
+	return offsetof(struct image_io, clone);
+}
+
+enum piece_kind {
+	PIECE_ORIGIN,
+	PIECE_WAIT,
+	PIECE_MEMORY,
+	PIECE_STORAGE,
+	PIECE_ZERO,
+	PIECE_LOST,
+};
+
+/**
+ * struct piece - The beginning of an image bio that can be served in one way.
+ * @kind: which.
+ * @count: sectors.
+ * @buffer: for PIECE_MEMORY, with a reference.
+ * @offset: in @buffer, bytes.
+ * @bdev: for PIECE_STORAGE.
+ * @sector: on @bdev.
+ */
+struct piece {
+	enum piece_kind kind;
+	sector_t count;
+	struct diff_buffer *buffer;
+	unsigned int offset;
+	struct block_device *bdev;
+	sector_t sector;
+};
+
+/* Sectors from @sector that nobody has claimed, up to @count. */
+static sector_t untouched(struct diff_area *area, sector_t sector,
+			  sector_t count)
+{
+	sector_t first = sector, end = sector + count;
+
+	if (diff_area_is_over(area))
+		return 0;
+	while (sector < end) {
+		struct span span = span_at(sector, end, area->subs_shift);
+		struct chunk *chunk = xa_load(&area->chunks, span.chunk);
+		u64 claimed = 0;
+
+		if (diff_area_is_lost(area, span.chunk))
+			return sector - first;
+		if (chunk)
+			claimed = READ_ONCE(chunk->claimed) & span_mask(&span);
+		if (claimed) {
+			span.first = __ffs64(claimed);
+			sector = max(sector,
+				     span_sector(&span, area->subs_shift));
+			return sector - first;
+		}
+		sector = min(end, chunk_end(sector, area->subs_shift));
+	}
+	return count;
+}
+
+/* What a saved run holds from @sector on. */
+static void piece_of_run(struct diff_area *area, const struct span *span,
+			 const struct run *run, sector_t sector,
+			 struct piece *piece)
+{
+	struct span start = { .chunk = span->chunk, .first = run->first };
+	sector_t skip = sector - span_sector(&start, area->subs_shift);
+
+	piece->count = (run->count << SUB_SECTOR_SHIFT) - skip;
+	if (run->buffer) {
+		piece->kind = PIECE_MEMORY;
+		piece->buffer = diff_buffer_get(run->buffer);
+		piece->offset = skip << SECTOR_SHIFT;
+	} else {
+		piece->kind = PIECE_STORAGE;
+		piece->bdev = run->region->bdev;
+		piece->sector = run->sector + skip;
+	}
+}
+
+/* Neighbours of the first sub-block of @span that are set in @mask as it is. */
+static unsigned int same_bits(u64 mask, const struct span *span)
+{
+	u64 bits = mask >> span->first;
+
+	if (bits & 1)
+		bits = ~bits;
+	return min(bits ? (unsigned int)__ffs64(bits) : 64, span->count);
+}
+
+static void piece_of_claimed(struct diff_area *area, struct chunk *chunk,
+			     const struct span *span, sector_t sector,
+			     struct piece *piece)
+{
+	u64 bit = BIT_ULL(span->first);
+	struct run *run;
+	u64 mask;
+
+	spin_lock(&chunk->lock);
+	run = chunk_run_at(chunk, span->first);
+	if (run) {
+		piece_of_run(area, span, run, sector, piece);
+	} else {
+		piece->kind = chunk->lost & bit ? PIECE_LOST : PIECE_WAIT;
+		mask = chunk->lost & bit ? chunk->lost :
+					   chunk->claimed & ~chunk->safe;
+		piece->count = ((sector_t)same_bits(mask, span)
+				<< SUB_SECTOR_SHIFT) -
+			       (sector & (SUB_SECTORS - 1));
+	}
+	spin_unlock(&chunk->lock);
+}
+
+/* Sectors the image does not show: @piece becomes a hole or ends before one. */
+static void cut_at_hole(struct diff_area *area, sector_t sector,
+			struct piece *piece)
+{
+	struct diff_hole *hole;
+	unsigned long flags;
+
+	if (list_empty(&area->holes))
+		return;
+	spin_lock_irqsave(&area->lock, flags);
+	list_for_each_entry(hole, &area->holes, node) {
+		if (sector + piece->count <= hole->first ||
+		    sector >= hole->first + hole->count)
+			continue;
+		if (sector < hole->first) {
+			piece->count = hole->first - sector;
+			continue;
+		}
+		piece->count = min(piece->count,
+				   hole->first + hole->count - sector);
+		if (hole->zero || piece->kind == PIECE_ORIGIN) {
+			if (piece->kind == PIECE_MEMORY)
+				diff_buffer_put(piece->buffer);
+			piece->kind = hole->zero ? PIECE_ZERO : PIECE_LOST;
+		}
+		break;
+	}
+	spin_unlock_irqrestore(&area->lock, flags);
+}
+
+static struct piece piece_at(struct diff_area *area, sector_t sector,
+			     sector_t count)
+{
+	struct span span = span_at(sector, sector + count, area->subs_shift);
+	struct piece piece = { .kind = PIECE_ORIGIN };
+	struct chunk *chunk;
+
+	piece.count = untouched(area, sector, count);
+	if (!piece.count) {
+		chunk = xa_load(&area->chunks, span.chunk);
+		if (chunk && !diff_area_is_lost(area, span.chunk) &&
+		    READ_ONCE(chunk->claimed) & BIT_ULL(span.first)) {
+			piece_of_claimed(area, chunk, &span, sector, &piece);
+		} else {
+			/* Lost, or the snapshot is over: all of the span. */
+			piece.kind = PIECE_LOST;
+			piece.count = diff_area_is_lost(area, span.chunk) ?
+				chunk_end(sector, area->subs_shift) - sector :
+				SUB_SECTORS - (sector & (SUB_SECTORS - 1));
+		}
+	}
+	piece.count = min(piece.count, count);
+	cut_at_hole(area, sector, &piece);
+	return piece;
+}
+
+static void end_bio(struct bio *bio, blk_status_t status)
+{
+	bio->bi_status = status;
+	bio_endio(bio);
+}
+
+static struct image_io *clone_for(struct diff_area *area, struct bio *bio,
+				  struct block_device *bdev, sector_t sector,
+				  bio_end_io_t *end_io)
+{
+	struct bio *clone = bio_alloc_clone(bdev, bio, GFP_NOIO,
+					    &area->clone_bios);
+	struct image_io *io = container_of(clone, struct image_io, clone);
+
+	diff_area_get(area);
+	io->area = area;
+	io->bio = bio;
+	clone->bi_iter.bi_sector = sector;
+	clone->bi_end_io = end_io;
+	clone->bi_private = io;
+	return io;
+}
+
+static void origin_read_end(struct bio *clone)
+{
+	struct image_io *io = clone->bi_private;
+	struct diff_area *area = io->area;
+	blk_status_t status = clone->bi_status;
+	struct bio *bio = io->bio;
+
+	bio_put(clone);
+	/* The data came before the claims are looked at. */
+	smp_rmb();
+	if (untouched(area, bio->bi_iter.bi_sector, bio_sectors(bio)) !=
+	    bio_sectors(bio)) {
+		atomic64_inc(&area->image_retries);
+		diff_area_queue_image_bio(area, bio);
+	} else {
+		end_bio(bio, status);
+	}
+	diff_area_put(area);
+}
+
+static void storage_read_end(struct bio *clone)
+{
+	struct image_io *io = clone->bi_private;
+	struct diff_area *area = io->area;
+	blk_status_t status = clone->bi_status;
+	struct bio *bio = io->bio;
+
+	bio_put(clone);
+	diff_storage_io_end(area->storage, false);
+	end_bio(bio, status);
+	diff_area_put(area);
+}
+
+static void wait_for_copy(struct diff_area *area, struct bio *bio)
+{
+	struct span span = span_at(bio->bi_iter.bi_sector, bio_end_sector(bio),
+				   area->subs_shift);
+	struct chunk *chunk = xa_load(&area->chunks, span.chunk);
+	struct copy *copy;
+
+	spin_lock(&chunk->lock);
+	copy = chunk_copy_of(chunk, span_mask(&span));
+	if (copy)
+		bio_list_add(&copy->image_waiters, bio);
+	spin_unlock(&chunk->lock);
+	if (!copy)
+		diff_area_queue_image_bio(area, bio);
+}
+
+static bool is_aligned(const struct piece *piece)
+{
+	u64 mask = (bdev_logical_block_size(piece->bdev) >> SECTOR_SHIFT) - 1;
+
+	return !((piece->sector | piece->count) & mask);
+}
+
+/* Reads whole sub-blocks of storage, waiting for them. */
+static blk_status_t read_storage(struct diff_area *area,
+				 struct block_device *bdev, sector_t sector,
+				 struct diff_buffer *buffer)
+{
+	struct bio *bio;
+	int ret;
+
+	if (!diff_storage_io_begin(area->storage))
+		return BLK_STS_IOERR;
+	bio = bio_alloc_bioset(bdev, buffer->count, REQ_OP_READ, GFP_NOIO,
+			       &area->bios);
+	bio->bi_iter.bi_sector = sector;
+	diff_buffer_add_to_bio(buffer, 0, buffer->count << SUB_SHIFT, bio);
+	ret = submit_bio_wait(bio);
+	bio_put(bio);
+	diff_storage_io_end(area->storage, false);
+	return errno_to_blk_status(ret);
+}
+
+/* A piece that the storage cannot take as it is: through a buffer. */
+static void read_bounced(struct diff_area *area, struct bio *bio,
+			 const struct piece *piece)
+{
+	unsigned int skip = bio->bi_iter.bi_sector & (SUB_SECTORS - 1);
+	unsigned int subs = DIV_ROUND_UP(skip + piece->count, SUB_SECTORS);
+	struct diff_buffer *buffer;
+	blk_status_t status;
+
+	buffer = diff_buffer_alloc(subs, GFP_NOIO);
+	if (!buffer) {
+		end_bio(bio, BLK_STS_RESOURCE);
+		return;
+	}
+	status = read_storage(area, piece->bdev, piece->sector - skip, buffer);
+	if (!status)
+		diff_buffer_to_bio(buffer, skip << SECTOR_SHIFT, bio);
+	diff_buffer_put(buffer);
+	end_bio(bio, status);
+}
+
+static void read_from_storage(struct diff_area *area, struct bio *bio,
+			      const struct piece *piece)
+{
+	if (!diff_storage_io_begin(area->storage)) {
+		end_bio(bio, BLK_STS_IOERR);
+		return;
+	}
+	submit_bio_noacct(&clone_for(area, bio, piece->bdev, piece->sector,
+				     storage_read_end)->clone);
+}
+
+static void serve(struct diff_area *area, struct bio *bio,
+		  const struct piece *piece, bool may_wait)
+{
+	switch (piece->kind) {
+	case PIECE_ORIGIN:
+		submit_bio_noacct(&clone_for(area, bio, area->bdev,
+					     bio->bi_iter.bi_sector,
+					     origin_read_end)->clone);
+		return;
+	case PIECE_WAIT:
+		wait_for_copy(area, bio);
+		return;
+	case PIECE_MEMORY:
+		diff_buffer_to_bio(piece->buffer, piece->offset, bio);
+		diff_buffer_put(piece->buffer);
+		end_bio(bio, BLK_STS_OK);
+		return;
+	case PIECE_STORAGE:
+		if (is_aligned(piece))
+			read_from_storage(area, bio, piece);
+		else if (may_wait)
+			read_bounced(area, bio, piece);
+		else
+			diff_area_queue_image_bio(area, bio);
+		return;
+	case PIECE_ZERO:
+		zero_fill_bio(bio);
+		end_bio(bio, BLK_STS_OK);
+		return;
+	case PIECE_LOST:
+		end_bio(bio, BLK_STS_IOERR);
+		return;
+	}
+}
+
+static void image_read(struct diff_area *area, struct bio *bio, bool may_wait)
+{
+	struct bio *part;
+
+	do {
+		struct piece piece = piece_at(area, bio->bi_iter.bi_sector,
+					      bio_sectors(bio));
+
+		part = bio;
+		if (piece.count < bio_sectors(bio)) {
+			part = bio_split(bio, piece.count, GFP_NOIO,
+					 &area->split_bios);
+			bio_chain(part, bio);
+		}
+		serve(area, part, &piece, may_wait);
+	} while (part != bio);
+}
+
+/* The run's data with the bio's sectors of it changed. */
+static blk_status_t changed_buffer(struct diff_area *area, struct bio *bio,
+				   struct block_device *bdev, sector_t sector,
+				   struct diff_buffer *old,
+				   struct diff_buffer *new,
+				   unsigned int offset, unsigned int bytes,
+				   unsigned int bio_offset)
+{
+	blk_status_t status = BLK_STS_OK;
+
+	if (old)
+		diff_buffer_copy(new, old);
+	else
+		status = read_storage(area, bdev, sector, new);
+	if (!status)
+		diff_buffer_from_bio(new, offset, bytes, bio, bio_offset);
+	return status;
+}
+
+/**
+ * struct run_view - A run as it was seen under the lock.
+ * @run: the run; only its store may change it meanwhile.
+ * @buffer: its data, with a reference, or NULL when it is in the storage.
+ * @count: its sub-blocks.
+ * @bdev: of its place.
+ * @sector: of its place.
+ */
+struct run_view {
+	struct run *run;
+	struct diff_buffer *buffer;
+	unsigned int count;
+	struct block_device *bdev;
+	sector_t sector;
+};
+
+static bool view_run(struct chunk *chunk, unsigned int sub,
+		     struct run_view *view)
+{
+	memset(view, 0, sizeof(*view));
+	spin_lock(&chunk->lock);
+	view->run = chunk_run_at(chunk, sub);
+	if (view->run) {
+		view->count = view->run->count;
+		if (view->run->buffer) {
+			view->buffer = diff_buffer_get(view->run->buffer);
+		} else {
+			view->bdev = view->run->region->bdev;
+			view->sector = view->run->sector;
+		}
+	}
+	spin_unlock(&chunk->lock);
+	return view->run;
+}
+
+/* Puts the new data in place; false when the run has changed since @view. */
+static bool replace_buffer(struct diff_area *area, struct run_view *view,
+			   struct diff_buffer *new)
+{
+	struct chunk *chunk = view->run->chunk;
+	struct run *run = view->run;
+	bool same, queue = false;
+
+	spin_lock(&chunk->lock);
+	same = run->buffer == view->buffer && run->count == view->count;
+	if (same) {
+		swap(run->buffer, new);
+		queue = !run->dirty && !run->storing;
+		run->dirty = true;
+	}
+	spin_unlock(&chunk->lock);
+	if (same)
+		diff_buffer_put(new);
+	if (queue)
+		diff_area_add_dirty(area, run);
+	return same;
+}
+
+/*
+ * Writes the bio's part that lies in the run at @sector.
+ * Return: sectors written, -EAGAIN to look again, -ENOBUFS without budget for
+ * @needed sub-blocks, or another errno.
+ */
+static int write_run(struct diff_area *area, struct bio *bio, sector_t sector,
+		     unsigned int *needed)
+{
+	struct span span = span_at(sector, bio_end_sector(bio),
+				   area->subs_shift);
+	struct chunk *chunk = xa_load(&area->chunks, span.chunk);
+	struct diff_buffer *new;
+	struct run_view view;
+	sector_t skip, count;
+	int ret = -ENOMEM;
+
+	if (!chunk || diff_area_is_lost(area, span.chunk) ||
+	    !view_run(chunk, span.first, &view))
+		return -EIO;
+	*needed = view.count;
+	if (!view.buffer && !diff_storage_reserve(area->storage, view.count))
+		return -ENOBUFS;
+	span.first = view.run->first;
+	skip = sector - span_sector(&span, area->subs_shift);
+	count = min_t(sector_t, (view.count << SUB_SECTOR_SHIFT) - skip,
+		      bio_end_sector(bio) - sector);
+	new = diff_buffer_alloc(view.count, GFP_NOIO);
+	if (new)
+		ret = blk_status_to_errno(changed_buffer(area, bio, view.bdev,
+				view.sector, view.buffer, new,
+				skip << SECTOR_SHIFT, count << SECTOR_SHIFT,
+				(sector - bio->bi_iter.bi_sector)
+					<< SECTOR_SHIFT));
+	if (!ret)
+		ret = replace_buffer(area, &view, new) ? (int)count : -EAGAIN;
+	if (ret < 0) {
+		diff_buffer_put(new);
+		if (!view.buffer)
+			diff_storage_unreserve(area->storage, view.count);
+	}
+	diff_buffer_put(view.buffer);
+	return ret;
+}
+
+static void wait_for_budget(struct diff_area *area, struct bio *bio,
+			    unsigned int needed)
+{
+	/* A write to an image never corrupts the snapshot for want of space. */
+	if (diff_storage_is_stuck(area->storage)) {
+		end_bio(bio, BLK_STS_NOSPC);
+		return;
+	}
+	spin_lock_irq(&area->lock);
+	bio_list_add(&area->image_budget, bio);
+	spin_unlock_irq(&area->lock);
+	diff_storage_wait_budget(area->storage, needed);
+}
+
+static void image_write(struct diff_area *area, struct bio *bio)
+{
+	sector_t sector = bio->bi_iter.bi_sector;
+	unsigned int needed = 0;
+
+	if (!diff_area_secure(area, sector, bio_sectors(bio), bio,
+			      DIFF_WAITER_IMAGE, NULL))
+		return;
+	while (sector < bio_end_sector(bio)) {
+		int ret = write_run(area, bio, sector, &needed);
+
+		if (ret == -ENOBUFS) {
+			wait_for_budget(area, bio, needed);
+			return;
+		}
+		if (ret < 0 && ret != -EAGAIN) {
+			end_bio(bio, errno_to_blk_status(ret));
+			return;
+		}
+		if (ret > 0)
+			sector += ret;
+	}
+	end_bio(bio, BLK_STS_OK);
+}
+
+void diff_area_image_work(struct work_struct *work)
+{
+	struct diff_area *area = container_of(work, struct diff_area,
+					      image_work);
+	struct bio_list list;
+	struct bio *bio;
+
+	spin_lock_irq(&area->lock);
+	list = area->image_pending;
+	bio_list_init(&area->image_pending);
+	spin_unlock_irq(&area->lock);
+	while ((bio = bio_list_pop(&list))) {
+		if (READ_ONCE(area->ended))
+			end_bio(bio, BLK_STS_IOERR);
+		else if (op_is_write(bio_op(bio)))
+			image_write(area, bio);
+		else
+			image_read(area, bio, true);
+	}
+}
+
+void diff_area_image_bio(struct diff_area *area, struct bio *bio)
+{
+	if (op_is_write(bio_op(bio)))
+		diff_area_queue_image_bio(area, bio);
+	else
+		image_read(area, bio, false);
+}

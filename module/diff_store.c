@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stores: saved runs go to the storage behind the writes that caused them.
+ *
+ * One worker takes dirty runs in the order they were saved, gives each a place
+ * (the storage hands out neighbours, so runs from all over the origin lie side
+ * by side) and writes as many as fit into one bio.  A run that a write to the
+ * image changes meanwhile is stored again, to the same place, when its store
+ * has ended: never are two stores to one sector in flight.
+ */
+#include <linux/blk-filter.h>
+#include <linux/slab.h>
+
+#include "diff_area.h"
+#include "geometry.h"
+
+#define STORE_RUNS_MAX 64
+#define STORE_PAGES_MAX BIO_MAX_VECS
+
+struct store {
+	struct llist_node node;
+	struct diff_area *area;
+	struct bio *bio;
+	blk_status_t status;
+	unsigned int count;
+	struct run *runs[STORE_RUNS_MAX];
+	struct diff_buffer *buffers[STORE_RUNS_MAX];
+};
+
+static void store_write_end(struct bio *bio)
+{
+	struct store *store = bio->bi_private;
+	struct diff_area *area = store->area;
+
+	store->status = bio->bi_status;
+	bio_put(bio);
+	if (llist_add(&store->node, &area->stored))
+		queue_work(area->store_wq, &area->store_work);
+}
+
+static struct run *next_dirty(struct diff_area *area)
+{
+	struct run *run;
+
+	spin_lock_irq(&area->lock);
+	run = list_first_entry_or_null(&area->dirty, struct run, dirty_node);
+	if (run)
+		list_del_init(&run->dirty_node);
+	spin_unlock_irq(&area->lock);
+	return run;
+}
+
+static void put_back(struct diff_area *area, struct run *run)
+{
+	spin_lock_irq(&area->lock);
+	list_add(&run->dirty_node, &area->dirty);
+	spin_unlock_irq(&area->lock);
+}
+
+/* Gives the run a place; what does not fit there becomes a run of its own. */
+static bool place(struct diff_area *area, struct run *run)
+{
+	struct diff_region *region;
+	struct run *rest;
+	sector_t sector;
+	sector_t got;
+
+	if (run->region)
+		return true;
+	got = diff_storage_alloc(area->storage, run->count << SUB_SECTOR_SHIFT,
+				 &region, &sector);
+	if (!got)
+		return false;
+	if (got >> SUB_SECTOR_SHIFT < run->count) {
+		rest = run_split(run, got >> SUB_SECTOR_SHIFT,
+				 GFP_NOIO | __GFP_NOFAIL);
+		put_back(area, rest);
+	}
+	spin_lock(&run->chunk->lock);
+	run->region = region;
+	run->sector = sector;
+	spin_unlock(&run->chunk->lock);
+	return true;
+}
+
+static bool fits(const struct store *store, const struct run *run)
+{
+	const struct bio *bio = store->bio;
+
+	return store->count < STORE_RUNS_MAX &&
+	       bio->bi_bdev == run->region->bdev &&
+	       bio_end_sector(bio) == run->sector &&
+	       bio->bi_vcnt + run->count <= STORE_PAGES_MAX;
+}
+
+/* From now on the run is dirty again only if it changes after this. */
+static void add_run(struct store *store, struct run *run)
+{
+	struct diff_buffer *buffer;
+
+	spin_lock(&run->chunk->lock);
+	buffer = diff_buffer_get(run->buffer);
+	run->dirty = false;
+	run->storing = true;
+	spin_unlock(&run->chunk->lock);
+	store->runs[store->count] = run;
+	store->buffers[store->count++] = buffer;
+	diff_buffer_add_to_bio(buffer, 0, run->count << SUB_SHIFT, store->bio);
+}
+
+static struct store *begin_store(struct diff_area *area, struct run *run)
+{
+	struct store *store;
+
+	store = kmalloc(sizeof(*store), GFP_NOIO | __GFP_NOFAIL);
+	store->area = area;
+	store->count = 0;
+	store->bio = bio_alloc_bioset(run->region->bdev, STORE_PAGES_MAX,
+				      REQ_OP_WRITE, GFP_NOIO, &area->bios);
+	store->bio->bi_iter.bi_sector = run->sector;
+	store->bio->bi_private = store;
+	store->bio->bi_end_io = store_write_end;
+	add_run(store, run);
+	return store;
+}
+
+static void submit_store(struct diff_area *area, struct store *store)
+{
+	diff_area_get(area);
+	blkfilter_submit_bypass(store->bio);
+}
+
+/* Stores what is dirty, as long as there is space and storage may be used. */
+static void store_dirty(struct diff_area *area)
+{
+	struct store *store = NULL;
+	struct blk_plug plug;
+	struct run *run;
+
+	blk_start_plug(&plug);
+	while ((run = next_dirty(area))) {
+		if (!place(area, run)) {
+			put_back(area, run);
+			break;
+		}
+		if (store && fits(store, run)) {
+			add_run(store, run);
+			continue;
+		}
+		if (store)
+			submit_store(area, store);
+		store = NULL;
+		if (!diff_storage_io_begin(area->storage)) {
+			put_back(area, run);
+			break;
+		}
+		store = begin_store(area, run);
+	}
+	if (store)
+		submit_store(area, store);
+	blk_finish_plug(&plug);
+}
+
+/* True when the memory copy has gone. */
+static bool end_run(struct diff_area *area, struct run *run)
+{
+	struct diff_buffer *buffer = NULL;
+	bool again;
+
+	spin_lock(&run->chunk->lock);
+	run->storing = false;
+	again = run->dirty;
+	if (!again)
+		swap(buffer, run->buffer);
+	spin_unlock(&run->chunk->lock);
+	if (again)
+		diff_area_add_dirty(area, run);
+	diff_buffer_put(buffer);
+	return buffer;
+}
+
+static void end_store(struct diff_area *area, struct store *store)
+{
+	unsigned int i, freed = 0;
+
+	/* A failed store leaves the memory copies, which image reads still use. */
+	if (store->status)
+		diff_storage_corrupt(area->storage,
+				     blk_status_to_errno(store->status));
+	for (i = 0; i < store->count; i++) {
+		diff_buffer_put(store->buffers[i]);
+		if (store->status)
+			continue;
+		atomic64_add(store->runs[i]->count, &area->stored_subs);
+		if (end_run(area, store->runs[i]))
+			freed += store->runs[i]->count;
+	}
+	diff_storage_io_end(area->storage, !store->status);
+	if (freed)
+		diff_storage_unreserve(area->storage, freed);
+	kfree(store);
+	diff_area_put(area);
+}
+
+void diff_area_store_work(struct work_struct *work)
+{
+	struct diff_area *area = container_of(work, struct diff_area,
+					      store_work);
+	struct llist_node *done;
+	struct store *store, *next;
+
+	done = llist_reverse_order(llist_del_all(&area->stored));
+	llist_for_each_entry_safe(store, next, done, node)
+		end_store(area, store);
+	store_dirty(area);
+}

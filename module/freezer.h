@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Freezing the file systems of a set of devices, so that it can be given up.
+ *
+ * A freeze improves an image and is never a condition of it: what is frozen by
+ * its owner, has no file system or cannot be frozen is captured as it is.
+ */
+#ifndef BLKSNAP_FREEZER_H
+#define BLKSNAP_FREEZER_H
+
+#include <linux/blkdev.h>
+#include <linux/list.h>
+
+int freezer_init(void);
+void freezer_exit(void);
+
+/* File systems to freeze: of @bdev, and of its partitions when it is a disk. */
+int freezer_add(struct list_head *items, struct block_device *bdev);
+/*
+ * Freezes all, until jiffies reach @deadline.
+ * Return: 0, -EINTR (fatal signal), -ETIMEDOUT.  After any of them
+ * freezer_thaw() undoes what was done.
+ */
+int freezer_freeze(struct list_head *items, unsigned long deadline);
+/* Thaws each as often as it was frozen here, and empties the list. */
+void freezer_thaw(struct list_head *items);
+
+#endif /* BLKSNAP_FREEZER_H */

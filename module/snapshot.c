@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Locks, outer first: snapshots_lock (the list, never held across anything that
+ * waits); snapshot.lock (the state of one, held through its calls) -> trackers
+ * -> map.  No other snapshot's call needs a lock that is held while a device is
+ * frozen or drained.
+ */
+#include <linux/blk-filter.h>
+#include <linux/blkdev.h>
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "freezer.h"
+#include "params.h"
+#include "snapimage.h"
+#include "snapshot.h"
+#include "tracker.h"
+
+#define SNAPSHOT_DEVICES_MAX 1024
+
+enum snapshot_state {
+	SNAPSHOT_CREATED,
+	SNAPSHOT_TAKEN,
+	SNAPSHOT_DESTROYED,
+};
+
+/**
+ * struct snap_device - One device of a snapshot.
+ * @bdev: held open from CREATE to DESTROY.
+ * @tracker: claimed by the snapshot.
+ * @made: the tracker was made for this snapshot.
+ * @capacity: of the image, in sectors; read before the first freeze.
+ * @area: from TAKE on.
+ * @image: from TAKE on.
+ * @level: 0 when no device of the set is stacked above this one.
+ * @closed: its gate is closed.
+ */
+struct snap_device {
+	struct block_device *bdev;
+	struct tracker *tracker;
+	bool made;
+	sector_t capacity;
+	struct diff_area *area;
+	struct snapimage *image;
+	unsigned int level;
+	bool closed;
+};
+
+struct snapshot {
+	struct list_head node;
+	struct kref refs;
+	struct blk_snap_uuid id;
+	struct mutex lock;
+	enum snapshot_state state;
+	struct event_queue events;
+	struct diff_storage storage;
+	u32 count;
+	struct snap_device devices[];
+};
+
+static DEFINE_MUTEX(snapshots_lock);
+static LIST_HEAD(snapshots);
+
+static void snapshot_free(struct kref *refs)
+{
+	kvfree(container_of(refs, struct snapshot, refs));
+}
+
+static void snapshot_put(struct snapshot *snapshot)
+{
+	kref_put(&snapshot->refs, snapshot_free);
+}
+
+static struct snapshot *snapshot_get(const struct blk_snap_uuid *id)
+{
+	struct snapshot *snapshot;
+
+	mutex_lock(&snapshots_lock);
+	list_for_each_entry(snapshot, &snapshots, node)
+		if (!memcmp(&snapshot->id, id, sizeof(*id))) {
+			kref_get(&snapshot->refs);
+			mutex_unlock(&snapshots_lock);
+			return snapshot;
+		}
+	mutex_unlock(&snapshots_lock);
+	return NULL;
+}
+
+/* By id, locked; NULL when it is unknown or destroyed. */
+static struct snapshot *snapshot_get_locked(const struct blk_snap_uuid *id)
+{
+	struct snapshot *snapshot = snapshot_get(id);
+
+	if (!snapshot)
+		return NULL;
+	mutex_lock(&snapshot->lock);
+	if (snapshot->state != SNAPSHOT_DESTROYED)
+		return snapshot;
+	mutex_unlock(&snapshot->lock);
+	snapshot_put(snapshot);
+	return NULL;
+}
+
+static void snapshot_unlock_put(struct snapshot *snapshot)
+{
+	mutex_unlock(&snapshot->lock);
+	snapshot_put(snapshot);
+}
+
+/* -- CREATE ------------------------------------------------------------- */
+
+static bool has_duplicates(const struct blk_snap_dev *devices, u32 count)
+{
+	u32 i, k;
+
+	for (i = 0; i < count; i++)
+		for (k = 0; k < i; k++)
+			if (devices[i].mj == devices[k].mj &&
+			    devices[i].mn == devices[k].mn)
+				return true;
+	return false;
+}
+
+/* What we cannot keep the promises for is refused. */
+static int check_device(struct block_device *bdev)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+
+	if (MAJOR(bdev->bd_dev) == snapimage_major())
+		return -EINVAL;
+	if (bdev_read_only(bdev))
+		return -EROFS;
+	if (bdev_is_zoned(bdev) || blk_queue_dax(q))
+		return -EOPNOTSUPP;
+#ifdef CONFIG_BLK_DEV_INTEGRITY
+	if (bdev_get_integrity(bdev))
+		return -EOPNOTSUPP;
+#endif
+#ifdef CONFIG_BLK_INLINE_ENCRYPTION
+	if (q->crypto_profile)
+		return -EOPNOTSUPP;
+#endif
+	return 0;
+}
+
+static int open_device(struct snapshot *snapshot, struct snap_device *device,
+		       struct blk_snap_dev number)
+{
+	struct block_device *bdev;
+	struct tracker *tracker;
+	int ret;
+
+	if (number.mj >= 1U << (32 - MINORBITS) || number.mn > MINORMASK)
+		return -ENXIO;
+	bdev = blkdev_get_by_dev(MKDEV(number.mj, number.mn), FMODE_READ, NULL);
+	if (IS_ERR(bdev))
+		return PTR_ERR(bdev);
+	ret = check_device(bdev);
+	if (ret)
+		goto out;
+	tracker = tracker_claim(bdev, snapshot, &device->made);
+	if (IS_ERR(tracker)) {
+		ret = PTR_ERR(tracker);
+		goto out;
+	}
+	device->bdev = bdev;
+	device->tracker = tracker;
+	return 0;
+
+out:
+	blkdev_put(bdev, FMODE_READ);
+	return ret;
+}
+
+/* @undo: CREATE has failed, trackers that it made go again. */
+static void close_devices(struct snapshot *snapshot, bool undo)
+{
+	u32 i;
+
+	for (i = 0; i < snapshot->count; i++) {
+		struct snap_device *device = &snapshot->devices[i];
+
+		if (!device->bdev)
+			continue;
+		tracker_unclaim(device->tracker, undo && device->made);
+		blkdev_put(device->bdev, FMODE_READ);
+		device->bdev = NULL;
+	}
+}
+
+static struct snapshot *snapshot_alloc(u32 count)
+{
+	struct snapshot *snapshot;
+	uuid_t id;
+
+	snapshot = kvzalloc(struct_size(snapshot, devices, count), GFP_KERNEL);
+	if (!snapshot)
+		return NULL;
+	kref_init(&snapshot->refs);
+	mutex_init(&snapshot->lock);
+	event_queue_init(&snapshot->events);
+	diff_storage_init(&snapshot->storage, &snapshot->events);
+	generate_random_uuid(id.b);
+	memcpy(snapshot->id.b, id.b, sizeof(snapshot->id.b));
+	snapshot->count = count;
+	return snapshot;
+}
+
+int snapshot_create(const struct blk_snap_dev *devices, u32 count,
+		    struct blk_snap_uuid *id)
+{
+	struct snapshot *snapshot;
+	int ret = 0;
+	u32 i;
+
+	if (!count || count > SNAPSHOT_DEVICES_MAX ||
+	    has_duplicates(devices, count))
+		return -EINVAL;
+	snapshot = snapshot_alloc(count);
+	if (!snapshot)
+		return -ENOMEM;
+	for (i = 0; i < count && !ret; i++)
+		ret = open_device(snapshot, &snapshot->devices[i], devices[i]);
+	if (ret) {
+		close_devices(snapshot, true);
+		diff_storage_exit(&snapshot->storage);
+		snapshot_put(snapshot);
+		return ret;
+	}
+	*id = snapshot->id;
+	__module_get(THIS_MODULE);
+	mutex_lock(&snapshots_lock);
+	list_add_tail(&snapshot->node, &snapshots);
+	mutex_unlock(&snapshots_lock);
+	return 0;
+}
+
+/* -- APPEND ------------------------------------------------------------- */
+
+static int check_storage(struct snapshot *snapshot, dev_t dev)
+{
+	struct block_device *bdev;
+	int ret = 0;
+	u32 i;
+
+	if (MAJOR(dev) == snapimage_major())
+		return -EINVAL;
+	bdev = blkdev_get_by_dev(dev, FMODE_READ, NULL);
+	if (IS_ERR(bdev))
+		return PTR_ERR(bdev);
+	for (i = 0; i < snapshot->count && !ret; i++)
+		if (bdev_stacked_on(bdev, snapshot->devices[i].bdev))
+			ret = -EOPNOTSUPP;
+	blkdev_put(bdev, FMODE_READ);
+	return ret;
+}
+
+/* Storage on a captured device: its image does not show it. */
+static int withdraw(void *private, struct block_device *bdev,
+		    const struct blk_snap_block_range *ranges, u32 count)
+{
+	struct snapshot *snapshot = private;
+	int ret = 0;
+	u32 i, k;
+
+	if (snapshot->state != SNAPSHOT_TAKEN)
+		return 0;
+	for (i = 0; i < snapshot->count; i++) {
+		struct snap_device *device = &snapshot->devices[i];
+
+		if (device->bdev->bd_disk != bdev->bd_disk)
+			continue;
+		for (k = 0; k < count && !ret; k++)
+			ret = diff_area_add_hole(device->area,
+				bdev->bd_start_sect + ranges[k].sector_offset,
+				ranges[k].sector_count, false);
+	}
+	return ret;
+}
+
+int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
+		    const struct blk_snap_block_range *ranges, u32 count)
+{
+	struct snapshot *snapshot = snapshot_get_locked(id);
+	dev_t dev;
+	int ret;
+
+	if (!snapshot)
+		return -ESRCH;
+	ret = -ENXIO;
+	if (device.mj >= 1U << (32 - MINORBITS) || device.mn > MINORMASK)
+		goto out;
+	dev = MKDEV(device.mj, device.mn);
+	ret = check_storage(snapshot, dev);
+	if (!ret)
+		ret = diff_storage_append(&snapshot->storage, dev, ranges,
+					  count, withdraw, snapshot);
+out:
+	snapshot_unlock_put(snapshot);
+	return ret;
+}
+
+/* -- TAKE --------------------------------------------------------------- */
+
+static void add_hole(void *private, sector_t first, sector_t count)
+{
+	struct snap_device *device = private;
+
+	/* Without memory for it the sectors show what the storage holds. */
+	if (diff_area_add_hole(device->area, first, count, true))
+		pr_warn("blksnap: no memory to hide storage in an image\n");
+}
+
+static int prepare_device(struct snapshot *snapshot, struct snap_device *device)
+{
+	int ret;
+
+	device->capacity = bdev_nr_sectors(device->bdev);
+	ret = cbt_map_prepare(&device->tracker->map, device->capacity);
+	if (ret)
+		return ret;
+	device->area = diff_area_create(device->bdev, device->capacity,
+					&snapshot->storage);
+	if (IS_ERR(device->area)) {
+		ret = PTR_ERR(device->area);
+		device->area = NULL;
+		return ret;
+	}
+	diff_storage_for_each_on_disk(&snapshot->storage,
+				      device->bdev->bd_disk, add_hole, device);
+	device->image = snapimage_create(device->bdev, device->capacity,
+					 device->area, &device->tracker->map);
+	if (IS_ERR(device->image)) {
+		ret = PTR_ERR(device->image);
+		device->image = NULL;
+	}
+	return ret;
+}
+
+/* Images, areas and what the maps had prepared go; waits for their I/O. */
+static void release_devices(struct snapshot *snapshot)
+{
+	struct snap_device *device;
+	u32 i;
+
+	for (i = 0; i < snapshot->count; i++) {
+		device = &snapshot->devices[i];
+		if (device->image)
+			snapimage_destroy(device->image);
+		device->image = NULL;
+	}
+	for (i = 0; i < snapshot->count; i++) {
+		device = &snapshot->devices[i];
+		if (device->tracker && tracker_is_held(device->tracker))
+			tracker_clear_area(device->tracker);
+	}
+	if (snapshot->state == SNAPSHOT_DESTROYED)
+		diff_storage_stop(&snapshot->storage);
+	for (i = 0; i < snapshot->count; i++) {
+		device = &snapshot->devices[i];
+		if (device->area)
+			diff_area_destroy(device->area);
+		device->area = NULL;
+		if (device->tracker)
+			cbt_map_unprepare(&device->tracker->map);
+	}
+}
+
+/* A device comes after all those of the set that are stacked above it. */
+static unsigned int compute_levels(struct snapshot *snapshot)
+{
+	struct snap_device *devices = snapshot->devices;
+	unsigned int deepest = 0;
+	bool changed = true;
+	u32 i, k;
+
+	for (i = 0; i < snapshot->count; i++)
+		devices[i].level = 0;
+	while (changed && deepest < snapshot->count) {
+		changed = false;
+		for (i = 0; i < snapshot->count; i++)
+			for (k = 0; k < snapshot->count; k++) {
+				if (devices[k].level < devices[i].level ||
+				    !bdev_stacked_on(devices[k].bdev,
+						     devices[i].bdev))
+					continue;
+				devices[i].level = devices[k].level + 1;
+				deepest = max(deepest, devices[i].level);
+				changed = true;
+			}
+	}
+	return deepest;
+}
+
+static int close_level(struct snapshot *snapshot, unsigned int level,
+		       unsigned long deadline)
+{
+	struct snap_device *device;
+	long left;
+	u32 i;
+
+	for (i = 0; i < snapshot->count; i++) {
+		device = &snapshot->devices[i];
+		if (device->level != level)
+			continue;
+		blkfilter_close(device->tracker->filter);
+		device->closed = true;
+	}
+	for (i = 0; i < snapshot->count; i++) {
+		device = &snapshot->devices[i];
+		if (device->level != level)
+			continue;
+		left = max(0L, (long)(deadline - jiffies));
+		left = blkfilter_wait_drained(device->tracker->filter, left);
+		if (left <= 0)
+			return left ? -EINTR : -ETIMEDOUT;
+	}
+	return 0;
+}
+
+static void open_all(struct snapshot *snapshot)
+{
+	u32 i;
+
+	for (i = 0; i < snapshot->count; i++) {
+		struct snap_device *device = &snapshot->devices[i];
+
+		if (device->closed)
+			blkfilter_open(device->tracker->filter);
+		device->closed = false;
+	}
+}
+
+/* All gates are closed and nothing is inside: this is the instant. */
+static void flip(struct snapshot *snapshot)
+{
+	u32 i;
+
+	for (i = 0; i < snapshot->count; i++) {
+		struct snap_device *device = &snapshot->devices[i];
+
+		cbt_map_switch(&device->tracker->map);
+		tracker_set_area(device->tracker, device->area);
+	}
+	snapshot->state = SNAPSHOT_TAKEN;
+}
+
+static int capture(struct snapshot *snapshot, struct list_head *frozen,
+		   unsigned int deepest)
+{
+	unsigned long deadline = jiffies +
+				 msecs_to_jiffies(param_take_timeout_ms());
+	unsigned int level, noio;
+	int ret;
+
+	noio = memalloc_noio_save();
+	ret = freezer_freeze(frozen, deadline);
+	for (level = 0; !ret && level <= deepest; level++)
+		ret = close_level(snapshot, level, deadline);
+	if (!ret)
+		flip(snapshot);
+	open_all(snapshot);
+	freezer_thaw(frozen);
+	memalloc_noio_restore(noio);
+	return ret;
+}
+
+static int take_locked(struct snapshot *snapshot)
+{
+	LIST_HEAD(frozen);
+	unsigned int deepest;
+	int ret = 0;
+	u32 i;
+
+	if (snapshot->state == SNAPSHOT_TAKEN)
+		return -EALREADY;
+	deepest = compute_levels(snapshot);
+	for (i = 0; i < snapshot->count && !ret; i++) {
+		ret = prepare_device(snapshot, &snapshot->devices[i]);
+		if (!ret)
+			ret = freezer_add(&frozen, snapshot->devices[i].bdev);
+	}
+	if (!ret)
+		ret = capture(snapshot, &frozen, deepest);
+	else
+		freezer_thaw(&frozen);
+	if (ret) {
+		release_devices(snapshot);
+		return ret;
+	}
+	for (i = 0; i < snapshot->count; i++) {
+		cbt_map_unprepare(&snapshot->devices[i].tracker->map);
+		snapimage_start(snapshot->devices[i].image);
+	}
+	return 0;
+}
+
+int snapshot_take(const struct blk_snap_uuid *id)
+{
+	struct snapshot *snapshot = snapshot_get_locked(id);
+	int ret;
+
+	if (!snapshot)
+		return -ESRCH;
+	ret = take_locked(snapshot);
+	snapshot_unlock_put(snapshot);
+	return ret;
+}
+
+/* -- DESTROY ------------------------------------------------------------ */
+
+int snapshot_destroy(const struct blk_snap_uuid *id)
+{
+	struct snapshot *snapshot = snapshot_get_locked(id);
+
+	if (!snapshot)
+		return -ENODEV;
+	snapshot->state = SNAPSHOT_DESTROYED;
+	mutex_lock(&snapshots_lock);
+	list_del(&snapshot->node);
+	mutex_unlock(&snapshots_lock);
+	event_queue_close(&snapshot->events);
+	release_devices(snapshot);
+	close_devices(snapshot, false);
+	diff_storage_exit(&snapshot->storage);
+	snapshot_unlock_put(snapshot);
+	/* The reference of the list. */
+	snapshot_put(snapshot);
+	module_put(THIS_MODULE);
+	return 0;
+}
+
+/* -- Lists and events --------------------------------------------------- */
+
+int snapshot_collect(struct blk_snap_uuid *ids, u32 count)
+{
+	struct snapshot *snapshot;
+	u32 found = 0;
+
+	mutex_lock(&snapshots_lock);
+	list_for_each_entry(snapshot, &snapshots, node) {
+		if (found < count)
+			ids[found] = snapshot->id;
+		found++;
+	}
+	mutex_unlock(&snapshots_lock);
+	return found;
+}
+
+static struct blk_snap_dev user_dev(dev_t dev)
+{
+	return (struct blk_snap_dev){ .mj = MAJOR(dev), .mn = MINOR(dev) };
+}
+
+int snapshot_collect_images(const struct blk_snap_uuid *id,
+			    struct blk_snap_image_info *infos, u32 count)
+{
+	struct snapshot *snapshot = snapshot_get_locked(id);
+	u32 i, found = 0;
+
+	if (!snapshot)
+		return -ESRCH;
+	if (snapshot->state == SNAPSHOT_TAKEN)
+		found = snapshot->count;
+	for (i = 0; i < min(found, count); i++) {
+		struct snap_device *device = &snapshot->devices[i];
+
+		infos[i].orig_dev_id = user_dev(device->bdev->bd_dev);
+		infos[i].image_dev_id = user_dev(snapimage_dev(device->image));
+	}
+	snapshot_unlock_put(snapshot);
+	return found;
+}
+
+int snapshot_wait_event(const struct blk_snap_uuid *id, u32 timeout_ms,
+			int (*deliver)(const struct snap_event *event,
+				       void *private),
+			void *private)
+{
+	struct snapshot *snapshot = snapshot_get(id);
+	struct snap_event copy, *event;
+	int ret;
+
+	if (!snapshot)
+		return -ESRCH;
+	event = event_queue_fetch(&snapshot->events, timeout_ms, &copy);
+	if (IS_ERR(event)) {
+		ret = PTR_ERR(event);
+	} else {
+		ret = deliver(&copy, private);
+		if (ret)
+			event_queue_unfetch(&snapshot->events, event);
+	}
+	snapshot_put(snapshot);
+	return ret;
+}
+
+dev_t snapshot_origin_of(dev_t dev)
+{
+	struct snapshot *snapshot;
+	dev_t origin = dev;
+	u32 i;
+
+	if (MAJOR(dev) != snapimage_major())
+		return dev;
+	mutex_lock(&snapshots_lock);
+	list_for_each_entry(snapshot, &snapshots, node)
+		for (i = 0; i < snapshot->count; i++) {
+			struct snap_device *device = &snapshot->devices[i];
+
+			if (READ_ONCE(snapshot->state) == SNAPSHOT_TAKEN &&
+			    snapimage_dev(device->image) == dev)
+				origin = device->tracker->dev;
+		}
+	mutex_unlock(&snapshots_lock);
+	return origin;
+}
+
+int __init snapshot_init(void)
+{
+	return freezer_init();
+}
+
+void snapshot_exit(void)
+{
+	freezer_exit();
+}
