@@ -28,6 +28,13 @@ bool calls_the_module(const std::string& op) {
   return op == "insmod" || op == "create" || op == "take" || op == "collect_images";
 }
 
+// The argument hang_ms, or the usual limit beyond the step's own.
+std::chrono::milliseconds hang_limit(const plan::Step& step) {
+  const auto own = std::chrono::milliseconds(step.args.value("timeout_ms", std::int64_t{0}));
+  const auto usual = (kStepLimit + own).count();
+  return std::chrono::milliseconds(step.args.value("hang_ms", usual));
+}
+
 std::vector<AlignedMemory> make_buffers() {
   std::vector<AlignedMemory> buffers;
   for (std::size_t i = 0; i < kCopyWorkers; ++i) buffers.emplace_back(kCopyBlockBytes);
@@ -93,27 +100,44 @@ std::string Agent::device_path(const std::string& name) {
   return wait_for_device(device->second.path, base::Deadline::after(kDeviceLimit));
 }
 
-void Agent::run() {
-  for (const Step& step : plan_.steps) run_step(step);
+void Agent::run(Place& place) {
+  for (const Step& step : plan_.steps) {
+    place = {step.id, step.cycle};
+    run_step(step);
+  }
+}
+
+// With the module loaded, a wait that runs out is put down to it: the host knows whether its own
+// disks were to blame.
+Agent::Result Agent::carry_out(const Step& step) {
+  const auto handler = handlers().find(step.op);
+  if (handler == handlers().end()) throw Fatal("step " + step.op + " is not known here");
+  const std::string where = "step " + std::to_string(step.id) + " (" + step.op + "): ";
+  try {
+    return (this->*handler->second)(step);
+  } catch (const Fatal& error) {
+    throw Fatal(where + error.what(), error.module());
+  } catch (const base::TimedOut& error) {
+    throw Fatal(where + error.what(), module_loaded_);
+  } catch (const std::exception& error) {
+    throw Fatal(where + error.what());
+  }
 }
 
 void Agent::run_step(const Step& step) {
-  const auto handler = handlers().find(step.op);
-  if (handler == handlers().end()) throw Fatal("step " + step.op + " is not known here");
   const Place place{step.id, step.cycle};
   marks_.write(plan::MarkKind::step_begin, place, {{"op", step.op}});
   // The answer to cycle_end takes as long as judging does; the host watches that.
   if (step.op != "cycle_end") {
-    const auto own = std::chrono::milliseconds(step.args.value("timeout_ms", std::int64_t{0}));
-    watch_.begin(place, step.op, kStepLimit + own);
+    watch_.begin(place, step.op, hang_limit(step), module_loaded_);
   }
-  const Result result = (this->*handler->second)(step);
+  const Result result = carry_out(step);
   watch_.end();
   marks_.write(plan::MarkKind::step_end, place, result);
   const int code = result.at("result");
   if (std::find(step.expect.begin(), step.expect.end(), code) == step.expect.end() &&
       others_stand_on(step.op)) {
-    throw Fatal("step " + std::to_string(step.id) + " (" + step.op + ") gave " +
+    throw Fatal("step " + std::to_string(step.id) + " (" + step.op + "): gave " +
                     std::to_string(code) + ", on which nothing can go on",
                 calls_the_module(step.op));
   }

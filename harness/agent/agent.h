@@ -26,8 +26,9 @@ class Agent {
   // Takes its memory now: later the storm may have it all. `plan` and `marks` outlive the agent.
   Agent(const plan::Plan& plan, Marks& marks);
 
-  // Every step of the plan. Throws Fatal, or what a step threw, when it cannot go on.
-  void run();
+  // Every step of the plan; `place` follows, also when it throws. Throws Fatal when it cannot go
+  // on.
+  void run(Place& place);
 
  private:
   using Step = plan::Step;
@@ -35,6 +36,7 @@ class Agent {
   using Handler = Result (Agent::*)(const Step&);
   static const std::map<std::string, Handler>& handlers();
   void run_step(const Step& step);
+  Result carry_out(const Step& step);
 
   // steps_disk.cc
   Result selftest(const Step& step);
@@ -95,6 +97,7 @@ class Agent {
   std::unique_ptr<Control> control_;
   std::map<std::string, Snapshot> snapshots_;
   FioJobs fio_;
+  bool module_loaded_ = false;
 };
 
 // The step's time limit: its argument timeout_ms, or `usual`. Guest time.

@@ -14,6 +14,7 @@
 #include "agent/disk_statistics.h"
 #include "agent/fatal.h"
 #include "agent/text.h"
+#include "agent/unprotected.h"
 #include "base/file.h"
 
 namespace snapbed::agent {
@@ -108,8 +109,8 @@ void FioJobs::start(const std::string& name, const std::string& job,
   std::map<dev_t, std::uint64_t> before;
   for (const dev_t id : target_devices(job)) before[id] = read_disk_statistics(id).requests();
   base::Command command;
-  command.argv = {"fio", "--output-format=json", "--output=" + json_path(name).string(),
-                  job_path(name).string()};
+  command.argv = unprotected({"fio", "--output-format=json", "--output=" + json_path(name).string(),
+                              job_path(name).string()});
   command.output = log_path(name);
   Job& started = jobs_.emplace(name, Job{base::Process::start(command), {}, fio_uses_threads(job)})
                      .first->second;
@@ -136,13 +137,14 @@ std::string FioJobs::output(const std::string& name) const {
   return base::read_file(json_path(name));
 }
 
-void FioJobs::expect_running() {
+std::optional<FioJobs::Ended> FioJobs::ended() {
   for (auto& [name, job] : jobs_) {
     if (const auto exit = job.process.poll(); exit.has_value()) {
-      throw Fatal("fio " + name + " ended while its writes were waited for: " +
-                  base::to_string(*exit) + ": " + tail(log_path(name)));
+      return Ended{exit->ok(), "fio " + name + " ended while its writes were waited for: " +
+                                   base::to_string(*exit) + ": " + tail(log_path(name))};
     }
   }
+  return std::nullopt;
 }
 
 }  // namespace snapbed::agent

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,13 @@ class FioJobs {
   int finish(const std::string& name, bool interrupt, const base::Deadline& deadline);
   // The JSON file's text, after finish().
   std::string output(const std::string& name) const;
-  // Throws Fatal when one of them is no longer running: a wait for its writes would be in vain.
-  void expect_running();
+  // One of them that runs no longer although it was not finished: a wait for its writes would be
+  // in vain. nullopt while all run.
+  struct Ended {
+    bool clean = false;  // exit code 0
+    std::string text;    // what happened, for people
+  };
+  std::optional<Ended> ended();
 
  private:
   struct Job {

@@ -72,27 +72,27 @@ nlohmann::json boot_report(const agent::ClockReading& started) {
       {"phases", agent::boot_phases(agent::from_text(init == nullptr ? "" : init), started, now)}};
 }
 
-void report_fatal(Marks& marks, const std::string& what, bool module) {
+void report_fatal(Marks& marks, agent::Place place, const std::string& what, bool module) {
   std::fprintf(stderr, "snapbed-agent: fatal: %s\n", what.c_str());
   try {
-    marks.write(plan::MarkKind::fatal, {}, {{"what", what}, {"module", module}});
+    marks.write(plan::MarkKind::fatal, place, {{"what", what}, {"module", module}});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "snapbed-agent: fatal: %s\n", error.what());
   }
 }
 
 int obey(Marks& marks) {
+  agent::Place place;
   try {
     const plan::Plan plan = plan::from_text(read_plan());
     agent::Agent agent(plan, marks);
-    agent.run();
-    const plan::Step last = plan.steps.empty() ? plan::Step{} : plan.steps.back();
-    marks.write(plan::MarkKind::done, {last.id, last.cycle}, nlohmann::json::object());
+    agent.run(place);
+    marks.write(plan::MarkKind::done, place, nlohmann::json::object());
     return 0;
   } catch (const agent::Fatal& error) {
-    report_fatal(marks, error.what(), error.module());
+    report_fatal(marks, place, error.what(), error.module());
   } catch (const std::exception& error) {
-    report_fatal(marks, error.what(), false);
+    report_fatal(marks, place, error.what(), false);
   }
   return kExitFatal;
 }

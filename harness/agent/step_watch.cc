@@ -20,10 +20,11 @@ StepWatch::~StepWatch() {
   thread_.join();
 }
 
-void StepWatch::begin(Place place, const std::string& op, std::chrono::milliseconds limit) {
+void StepWatch::begin(Place place, const std::string& op, std::chrono::milliseconds limit,
+                      bool module) {
   {
     const std::scoped_lock lock(mutex_);
-    watched_ = Watched{place, op, limit, Clock::now() + limit};
+    watched_ = Watched{place, op, limit, Clock::now() + limit, module};
   }
   changed_.notify_all();
 }
@@ -51,7 +52,8 @@ void StepWatch::give_up(const Watched& watched) {
   std::fprintf(stderr, "snapbed-agent: fatal: %s\n", what.c_str());
   std::ofstream("/proc/sysrq-trigger") << 'w' << std::flush;
   try {
-    marks_.write(plan::MarkKind::fatal, watched.place, {{"what", what}, {"hang", true}});
+    marks_.write(plan::MarkKind::fatal, watched.place,
+                 {{"what", what}, {"module", watched.module}, {"hang", true}});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "snapbed-agent: fatal: %s\n", error.what());
   }

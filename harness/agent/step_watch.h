@@ -24,8 +24,8 @@ class StepWatch {
   StepWatch& operator=(const StepWatch&) = delete;
 
   // begin() of a step replaces the one before. After `limit` without end(): kernel's list of
-  // blocked tasks to the console, `fatal` mark with "hang":true, power off.
-  void begin(Place place, const std::string& op, std::chrono::milliseconds limit);
+  // blocked tasks to the console, `fatal` mark with "hang":true and `module`, power off.
+  void begin(Place place, const std::string& op, std::chrono::milliseconds limit, bool module);
   void end();
 
  private:
@@ -34,6 +34,7 @@ class StepWatch {
     std::string op;
     std::chrono::milliseconds limit;
     Clock::time_point due;
+    bool module = false;
   };
   void run();
   [[noreturn]] void give_up(const Watched& watched);

@@ -9,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "agent/disk_statistics.h"
+#include "agent/fatal.h"
 #include "base/error.h"
 #include "journal/pattern.h"
 
@@ -60,7 +61,9 @@ Agent::Result Agent::wait_writes(const Step& step) {
                    step_deadline(step, kWritesLimit), [&] {
                      grown = read_disk_statistics(id).changed_sectors() - before;
                      if (grown >= wanted) return true;
-                     fio_.expect_running();
+                     if (const auto ended = fio_.ended()) {
+                       throw Fatal(ended->text, module_loaded_ && !ended->clean);
+                     }
                      return false;
                    });
   return {{"result", 0}, {"sectors", grown}};

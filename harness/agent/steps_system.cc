@@ -11,6 +11,7 @@
 #include "agent/fatal.h"
 #include "agent/module_disk.h"
 #include "agent/text.h"
+#include "agent/unprotected.h"
 #include "base/file.h"
 
 namespace snapbed::agent {
@@ -28,7 +29,7 @@ constexpr int kSignalBase = 128;
 
 int Agent::run_program(const std::vector<std::string>& argv, const Step& step) {
   base::Command command;
-  command.argv = argv;
+  command.argv = unprotected(argv);
   auto process = base::Process::start(command);
   const base::Exit exit = process.wait(step_deadline(step, kProgramLimit));
   return exit.code ? *exit.code : kSignalBase + *exit.signal;
@@ -37,12 +38,16 @@ int Agent::run_program(const std::vector<std::string>& argv, const Step& step) {
 Agent::Result Agent::insmod(const Step& step) {
   const std::string disk =
       wait_for_device(kModuleDisk, step_deadline(step, std::chrono::seconds(10)));
-  return {{"result", insert_module(disk, plan_.module_parameters)}};
+  const int error = insert_module(disk, plan_.module_parameters);
+  module_loaded_ = error == 0;
+  return {{"result", error}};
 }
 
 Agent::Result Agent::rmmod(const Step&) {
   control_.reset();  // an open control node would hold the module
-  return {{"result", remove_module(kModuleName)}};
+  const int error = remove_module(kModuleName);
+  if (error == 0) module_loaded_ = false;
+  return {{"result", error}};
 }
 
 Agent::Result Agent::fio_start(const Step& step) {

@@ -21,8 +21,9 @@ enum class MarkKind : std::uint16_t {
   append_end = 7,    // {"snapshot":..., "result":n}
   cycle_end = 8,     // answered by the server when the cycle has been judged
   done = 9,          // the plan is complete; the guest powers off after the answer
-  fatal = 10,        // {"what":...}: the agent cannot go on; the run is broken, unless "module":true says that the
-                     // module under test broke its interface
+  fatal = 10,        // {"what":..., "module":bool, "hang"?:true}: the agent cannot go on; the run is broken, unless
+                     // "module":true says that the module under test broke its interface, or was loaded when a wait of a
+                     // step ran out; "hang": the step never came back from the kernel
   note = 11,         // free text for the reader
 };
 

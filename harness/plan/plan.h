@@ -111,5 +111,9 @@ std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std:
 //   destroy {snapshot}    remove_tracker {device}
 //   wait_event {snapshot, code:"low"|"corrupted", count, timeout_ms}  until the event thread has seen `count` of them in all -> {seen}
 //   cycle_end {}                       the `cycle_end` mark; the server answers it when the cycle has been judged.
+//
+// Every step also takes timeout_ms (guest time that its own waits have, where the usual is not enough) and hang_ms (guest time
+// after which a step that hangs in the kernel is given up: `fatal` mark with "hang":true, then power off; 300 s more than
+// timeout_ms if not given; cycle_end is never given up).
 
 }  // namespace snapbed::plan
