@@ -48,7 +48,7 @@ struct MachineConfig {
   std::filesystem::path firmware;  // empty: SeaBIOS; see quick_firmware()
   std::uint32_t memory_mib = 512;
   std::uint16_t vcpus = 2;
-  std::vector<Disk> disks;       // /dev/vdb, /dev/vdc... in this order
+  std::vector<Disk> disks;       // to be found by serial: only /dev/vda is promised
   std::uint16_t free_slots = 0;  // how many disks can be attached while it runs
   Console console = Console::file;
   std::filesystem::path console_file;  // written from its start, by QEMU
