@@ -5,6 +5,11 @@
 # All programs lie in /usr/bin and all libraries in /usr/lib; the old places are links.
 set -euo pipefail
 
+[[ $# -eq 3 ]] || {
+  echo "usage: populate.sh ROOT AGENT INIT" >&2
+  exit 2
+}
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$1 agent=$2 init=$3
 
