@@ -176,24 +176,32 @@ class Simulation {
 
   // ---- the host ----
 
+  // A stage of a request: mostly short, now and then long enough for others to overtake.
+  Task stage() {
+    co_await scheduler_.pause();
+    if (!random_.chance(0.05)) co_return;
+    const std::uint64_t turns = random_.between(1, 40);
+    for (std::uint64_t i = 0; i < turns; ++i) co_await scheduler_.pause();
+  }
+
   Task host_read(Origin& origin, std::uint64_t first, std::uint64_t count,
                  std::vector<std::uint64_t>& out) {
-    co_await scheduler_.pause();
+    co_await stage();
     const std::size_t request = builder_.begin(origin.disk, Op::read, first, count);
-    co_await scheduler_.pause();
+    co_await stage();
     builder_.move(request);
     const auto from = origin.content.begin() + static_cast<std::ptrdiff_t>(first);
     out.assign(from, from + static_cast<std::ptrdiff_t>(count));
-    co_await scheduler_.pause();
+    co_await stage();
     builder_.end(request);
     co_await scheduler_.pause();
   }
 
   Task host_change(Origin& origin, Op op, std::uint64_t first, std::vector<std::uint64_t> data,
                    bool& failed) {
-    co_await scheduler_.pause();
+    co_await stage();
     const std::size_t request = builder_.begin(origin.disk, op, first, data.size());
-    co_await scheduler_.pause();
+    co_await stage();
     failed = options_.errors && random_.chance(0.03);
     const bool torn = failed && op == Op::write && random_.chance(0.5);
     if (!failed || torn) {
@@ -204,18 +212,18 @@ class Simulation {
       }
       builder_.move(request, op == Op::write ? data : std::vector<std::uint64_t>{});
     }
-    co_await scheduler_.pause();
+    co_await stage();
     builder_.end(request, failed ? kEio : 0);
     co_await scheduler_.pause();
   }
 
   Task host_write_elsewhere(std::uint16_t disk, std::uint64_t first,
                             std::vector<std::uint64_t> data) {
-    co_await scheduler_.pause();
+    co_await stage();
     const std::size_t request = builder_.begin(disk, Op::write, first, data.size());
-    co_await scheduler_.pause();
+    co_await stage();
     builder_.move(request, data);
-    co_await scheduler_.pause();
+    co_await stage();
     builder_.end(request);
     co_await scheduler_.pause();
   }
@@ -292,6 +300,7 @@ class Simulation {
                     bool& failed) {
     co_await scheduler_.pause();
     const std::uint8_t early = origin.active_number;
+    for (int i = 0; bug(Bug::mark_outside_gate) && i < 40; ++i) co_await scheduler_.pause();
     co_await scheduler_.until([&origin] { return origin.gate_open; });
     ++origin.in_flight;
     mark(origin, bug(Bug::mark_outside_gate) ? early : origin.active_number, first, data.size());
@@ -378,6 +387,7 @@ class Simulation {
   Task writer() {
     while (!stop_) {
       co_await scheduler_.pause();
+      for (std::uint32_t i = 0; i < options_.idle && !stop_; ++i) co_await scheduler_.pause();
       Origin& origin = origins_[random_.below(origins_.size())];
       const std::uint64_t count = random_.between(1, 12);
       const std::uint64_t first = random_.below(options_.sectors - count);

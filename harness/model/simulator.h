@@ -34,6 +34,7 @@ struct SimulatorOptions {
   Bug bug = Bug::none;
   std::uint32_t cycles = 2;
   std::uint32_t writers = 4;
+  std::uint32_t idle = 0;       // turns that a writer lets pass between two writes
   std::uint64_t sectors = 384;  // of each data disk
   bool errors = false;          // failed and torn writes occur
   bool image_writes = true;

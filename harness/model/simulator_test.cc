@@ -51,6 +51,12 @@ TEST(CorrectSnapshotter, WithFailedAndTornWritesIsNeverFlagged) {
   expect_never_flagged(options, seeds(200));
 }
 
+TEST(CorrectSnapshotter, WithoutADrainIsNeverFlaggedInCausalMode) {
+  SimulatorOptions options;
+  options.drains = false;
+  expect_never_flagged(options, seeds(200));
+}
+
 TEST(CorrectSnapshotter, OfManyTakesIsNeverFlagged) {
   SimulatorOptions options;
   options.cycles = 6;
@@ -80,6 +86,9 @@ struct Wrong {
   const char* check;      // named for the bug
   std::uint64_t percent;  // of the seeds, at least
   std::uint64_t sectors = 384;
+  std::uint32_t writers = 4;
+  std::uint32_t idle = 0;
+  std::uint32_t cycles = 2;
 };
 
 class WrongSnapshotter : public testing::TestWithParam<Wrong> {};
@@ -93,6 +102,9 @@ TEST_P(WrongSnapshotter, IsFlaggedByTheCheckNamedForItsBug) {
     options.seed = seed;
     options.bug = wrong.bug;
     options.sectors = wrong.sectors;
+    options.writers = wrong.writers;
+    options.idle = wrong.idle;
+    options.cycles = wrong.cycles;
     JournalBuilder journal = simulate(options);
     const Report report = journal.judge();
     ASSERT_EQ(report.broken, "");
@@ -108,10 +120,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Wrong{Bug::flip_one_by_one, "FlipOneByOne", "cut", 80},
                     Wrong{Bug::release_on_submit, "ReleaseOnSubmit", "order", 80},
                     Wrong{Bug::second_writer_passes, "SecondWriterPasses", "order", 50},
-                    Wrong{Bug::no_recheck, "NoRecheck", "cut", 20, 2048},
+                    Wrong{Bug::no_recheck, "NoRecheck", "cut", 8, 768, 8, 20},
                     Wrong{Bug::no_drain, "NoDrain", "cut", 80},
-                    Wrong{Bug::lost_mark, "LostMark", "map", 80, 4096},
-                    Wrong{Bug::mark_outside_gate, "MarkOutsideGate", "map", 30, 4096},
+                    Wrong{Bug::lost_mark, "LostMark", "map", 80, 2048, 4, 60},
+                    Wrong{Bug::mark_outside_gate, "MarkOutsideGate", "map", 20, 1024, 24, 400, 5},
                     Wrong{Bug::lost_map_byte, "LostMapByte", "chain", 50},
                     Wrong{Bug::store_outside, "StoreOutside", "store", 90},
                     Wrong{Bug::store_overlap, "StoreOverlap", "store", 90},
@@ -119,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{Bug::copies_wrong_sector, "CopiesWrongSector", "cut", 90},
                     Wrong{Bug::stores_new_data, "StoresNewData", "store", 90},
                     Wrong{Bug::loses_write, "LosesWrite", "origin", 30},
-                    Wrong{Bug::over_reports, "OverReports", "map", 50, 4096}),
+                    Wrong{Bug::over_reports, "OverReports", "map", 30, 2048, 4, 400}),
     [](const auto& param) { return std::string(param.param.name); });
 
 }  // namespace

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Every check on journals made by hand: a sound run passes, and each thing that may go wrong in it
+// is found by the check it belongs to, or makes the record broken.
+#include "model/judge.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "model/journal_builder.h"
+
+namespace snapbed::model::test {
+namespace {
+
+using journal::Op;
+using journal::Role;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kSectors = 512;  // four map blocks of 128 sectors
+
+// One disk, one storage disk, and a story of steps that a test may bend at named places.
+class Story {
+ public:
+  Story() {
+    data = b.disk("data0", Role::data, kSectors);
+    store = b.disk("store0", Role::storage, 4096);
+    evidence = b.disk("evidence", Role::evidence, 1 << 16);
+    scratch = b.disk("scratch", Role::scratch, 512);
+    content.assign(kSectors, journal::sector_hash(journal::SectorBytes{}));
+  }
+
+  std::function<void()> before_take, in_take, after_take, before_write, before_copy_2,
+      before_destroy, after_destroy;
+  std::uint64_t overwritten = 8;  // first sector of the write during the hold
+  bool reads_first = true;
+  std::uint64_t stored_at = 16;
+  std::uint64_t stored = 0;  // content stored instead of the old one
+  std::uint64_t image_lies_at = kSectors;
+  std::uint64_t copy_2_lies_at = kSectors;
+  std::uint64_t low_sectors = 2097152;
+  std::vector<std::uint8_t> map{1, 0, 0, 0};
+  Json map_answer = Json::object();
+  bool self = true;
+
+  void write(std::uint64_t first, std::uint64_t count, std::uint64_t hash) {
+    b.write(data, first, std::vector<std::uint64_t>(count, hash));
+    for (std::uint64_t s = first; s < first + count; ++s) content[s] = hash;
+  }
+
+  void copy(std::uint64_t lies_at) {
+    const std::uint32_t id =
+        b.call("copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", evidence_base}});
+    std::vector<std::uint64_t> shown = image;
+    if (lies_at < kSectors) shown[lies_at] = 0xbad;
+    b.write(evidence, evidence_base, shown);
+    evidence_base += kSectors;
+    b.done(id);
+  }
+
+  void call(const std::function<void()>& hook) {
+    if (hook) hook();
+  }
+
+  void start() {
+    if (self) b.selftest("scratch", scratch);
+    b.done(b.call("insmod"));
+    const std::uint32_t fio =
+        b.call("fio_start", {{"name", "f"}, {"job", "[a]\nfilename=/dev/snapbed/data0\n"}});
+    b.done(fio);
+    write(0, 8, 0x11);
+  }
+
+  void hold(std::uint32_t cycle) {
+    b.cycle = cycle;
+    const std::uint32_t create = b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}});
+    b.mark(plan::MarkKind::event, create,
+           {{"snapshot", "s"}, {"code", "low"}, {"sectors", low_sectors}});
+    b.done(create);
+    b.done(b.call("append", {{"snapshot", "s"}, {"device", "store0"}, {"ranges", {{0, 1024}}}}));
+    write(8, 8, 0x22 + cycle);
+    call(before_take);
+    const std::uint32_t take = b.call("take", {{"snapshot", "s"}});
+    image = content;
+    call(in_take);
+    b.done(take);
+    call(after_take);
+    copy(image_lies_at);
+    call(before_write);
+    if (reads_first) b.read(data, 8, 8);
+    write(overwritten, 8, 0x33 + cycle);
+    b.write(store, stored_at, std::vector<std::uint64_t>(8, stored ? stored : image[8]));
+    call(before_copy_2);
+    copy(copy_2_lies_at);
+    read_map();
+    call(before_destroy);
+    b.done(b.call("destroy", {{"snapshot", "s"}}));
+    call(after_destroy);
+    b.mark(plan::MarkKind::cycle_end, 0);
+  }
+
+  void read_map() {
+    const std::uint32_t id =
+        b.call("read_map", {{"snapshot", "s"}, {"device", "data0"}, {"window_bytes", 64}});
+    Json answer = {{"base", b.put(map)},   {"bytes", map.size()},        {"blk_size", 65536},
+                   {"blk_count", 4},       {"capacity", kSectors * 512}, {"generation", "aa"},
+                   {"snap_number", number}};
+    answer.update(map_answer);
+    b.done(id, answer);
+  }
+
+  void stop(std::uint64_t told = 0) {
+    b.done(b.call("fio_stop", {{"name", "f"}}), {{"bytes_written", told}});
+    b.mark(plan::MarkKind::done, 0);
+  }
+
+  Report run(const Expectations& expectations = {}) {
+    start();
+    hold(1);
+    stop();
+    return b.judge(expectations);
+  }
+
+  JournalBuilder b;
+  std::uint16_t data = 0, store = 0, evidence = 0, scratch = 0;
+  std::vector<std::uint64_t> content, image;
+  std::uint64_t evidence_base = 0;
+  std::uint32_t number = 1;
+};
+
+std::string all(const Report& report) {
+  std::string text = report.broken;
+  for (const auto& [name, check] : report.checks) {
+    for (const Finding& finding : check.findings) text += "\n" + name + ": " + finding.text;
+  }
+  return text;
+}
+
+void expect_only(const Report& report, const std::string& check, const std::string& words) {
+  ASSERT_EQ(report.broken, "");
+  for (const auto& [name, result] : report.checks) {
+    EXPECT_EQ(result.outcome == Outcome::fail, name == check) << name << all(report);
+  }
+  ASSERT_FALSE(report.checks.at(check).findings.empty());
+  EXPECT_THAT(report.checks.at(check).findings[0].text, HasSubstr(words));
+}
+
+TEST(Judge, ASoundRunPasses) {
+  Story story;
+  const Report report = story.run();
+  EXPECT_EQ(report.broken, "");
+  for (const auto& [name, result] : report.checks) {
+    EXPECT_EQ(result.outcome, name == "chain" ? Outcome::not_run : Outcome::pass)
+        << name << all(report) << result.reason;
+  }
+  EXPECT_EQ(report.sectors_judged, 2 * kSectors);
+  EXPECT_EQ(report.cycles.back().sectors_overwritten, 8U);
+  EXPECT_EQ(report.checks.at("order").exercised.at("reads_proven"), 1U);
+}
+
+TEST(Cut, ContentOfNoVersionIsCorruption) {
+  Story story;
+  story.image_lies_at = story.copy_2_lies_at = 9;
+  expect_only(story.run(), "cut", "no version of the sector ever was");
+}
+
+TEST(Cut, ATakeWithoutQuietInstantDidNotDrain) {
+  Story story;
+  std::size_t request = 0;
+  story.before_take = [&] { request = story.b.begin(story.data, Op::write, 300, 1); };
+  story.after_take = [&] {
+    story.b.move(request, {0x77});
+    story.b.end(request);
+  };
+  const Report report = story.run();
+  EXPECT_THAT(all(report), HasSubstr("TAKE did not drain"));
+}
+
+TEST(Cut, TwoSectorsWithoutACommonInstantAreNamed) {
+  Story story;
+  story.in_take = [&] {
+    story.write(100, 1, 0x41);
+    story.write(200, 1, 0x42);
+    story.image[200] = 0x42;  // the later write is in, the earlier one is out
+  };
+  const Report report = story.run();
+  EXPECT_THAT(report.checks.at("cut").findings[0].text, HasSubstr("no common instant"));
+}
+
+TEST(Cut, AReadErrorThatNothingExplainsIsFound) {
+  Story story;
+  story.before_destroy = [&] {
+    const std::uint32_t id = story.b.call(
+        "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", story.evidence_base}});
+    story.b.write(story.evidence, story.evidence_base,
+                  std::vector<std::uint64_t>(story.image.begin(), story.image.end() - 8));
+    story.b.mark(plan::MarkKind::read_error, id,
+                 {{"device", "data0"}, {"first", kSectors - 8}, {"count", 8}, {"error", 5}});
+    story.b.done(id);
+  };
+  expect_only(story.run(), "cut", "neither a CORRUPTED event nor a failed request");
+}
+
+TEST(Twice, AnImageThatMovesIsFound) {
+  Story story;
+  story.before_copy_2 = [&] { story.image[8] = story.content[8]; };
+  story.stored = 0x23;
+  const Report report = story.run();
+  EXPECT_THAT(report.checks.at("twice").findings.at(0).text, HasSubstr("moved"));
+}
+
+TEST(Map, ALostChangeIsFound) {
+  Story story;
+  story.start();
+  story.hold(1);
+  story.number = 2;
+  story.map = {1, 0, 0, 0};  // block 0 was written after take 1
+  story.hold(2);
+  story.stop();
+  const Report report = story.b.judge();
+  EXPECT_THAT(report.checks.at("map").findings.at(0).text, HasSubstr("lost change"));
+  EXPECT_THAT(report.checks.at("chain").findings.at(0).text, HasSubstr("loses a change"));
+}
+
+TEST(Map, AnIncrementThatTellsItsChangesPasses) {
+  Story story;
+  story.start();
+  story.hold(1);
+  story.number = 2;
+  story.map = {2, 0, 0, 0};
+  story.hold(2);
+  story.stop();
+  const Report report = story.b.judge();
+  EXPECT_EQ(all(report), "");
+  EXPECT_EQ(report.checks.at("chain").exercised.at("increments"), 1U);
+  EXPECT_EQ(report.checks.at("map").exercised.at("blocks_must"), 1U);
+}
+
+TEST(Map, ABlockThatNobodyWroteIsFound) {
+  Story story;
+  story.map = {1, 0, 1, 0};
+  expect_only(story.run(), "map", "at most 0 is right");
+}
+
+TEST(Map, NumbersByFormula) {
+  Story story;
+  story.map_answer = {{"snap_number", 2}};
+  expect_only(story.run(), "map", "snap_number is 2");
+  Story other;
+  other.map_answer = {{"capacity", 1}};
+  expect_only(other.run(), "map", "device_capacity is 1");
+}
+
+TEST(Map, AMapThatChangesDuringTheHoldIsFound) {
+  Story story;
+  story.before_destroy = [&] {
+    story.map = {0, 0, 0, 0};
+    story.read_map();
+  };
+  expect_only(story.run(), "map", "changed during the hold");
+}
+
+TEST(Order, AWriteBeforeItsReadIsFound) {
+  Story story;
+  story.stored = journal::sector_hash(journal::SectorBytes{});
+  story.reads_first = false;
+  expect_only(story.run(), "order", "overtook its copy");
+}
+
+TEST(Order, AReadStillRunningIsNoCover) {
+  Story story;
+  story.reads_first = false;
+  std::size_t read = 0;
+  story.before_write = [&] {
+    read = story.b.begin(story.data, Op::read, 8, 8);
+    story.b.move(read);
+  };
+  story.before_copy_2 = [&] { story.b.end(read); };
+  expect_only(story.run(), "order", "overtook its copy");
+}
+
+TEST(Store, OutsideEveryRangeIsFound) {
+  Story story;
+  story.stored_at = 2000;
+  expect_only(story.run(), "store", "no range appended");
+}
+
+TEST(Store, NewDataIsFound) {
+  Story story;
+  story.stored = 0x34;  // what the write of the hold brought
+  expect_only(story.run(), "store", "no captured sector held at P");
+}
+
+TEST(Store, TwoWritesInFlightOnOneSectorAreFound) {
+  Story story;
+  story.before_copy_2 = [&] {
+    const std::size_t one = story.b.begin(story.store, Op::write, 100, 1);
+    const std::size_t two = story.b.begin(story.store, Op::write, 100, 1);
+    for (const std::size_t request : {one, two}) {
+      story.b.move(request, {story.image[8]});
+      story.b.end(request);
+    }
+  };
+  expect_only(story.run(), "store", "in flight together");
+}
+
+TEST(Store, AWriteAfterDestroyIsFound) {
+  Story story;
+  story.after_destroy = [&] { story.b.write(story.store, 40, {story.image[8]}); };
+  expect_only(story.run(), "store", "after DESTROY");
+}
+
+TEST(Store, MoreUnsavedThanTheBudgetIsFound) {
+  Story story;
+  Expectations expectations;
+  expectations.budget_bytes = 8 * 512 - 1;
+  expect_only(story.run(expectations), "store", "its budget is 4095 bytes");
+  Story frugal;
+  expectations.budget_bytes = 8 * 512;
+  EXPECT_EQ(all(frugal.run(expectations)), "");
+}
+
+TEST(Origin, AnAcknowledgedStepThatNeverArrivedIsFound) {
+  Story story;
+  story.before_destroy = [&] {
+    story.b.done(story.b.call("write", {{"device", "data0"}, {"writes", 2}, {"max_sectors", 4}}));
+  };
+  expect_only(story.run(), "origin", "never got its data");
+}
+
+TEST(Origin, MoreBytesToldThanArrivedAreFound) {
+  Story story;
+  story.start();
+  story.hold(1);
+  story.stop(1 << 20);
+  expect_only(story.b.judge(), "origin", "was told that 1048576 bytes");
+}
+
+TEST(Origin, AWriteOfNobodyIsFound) {
+  Story story;
+  story.start();
+  story.hold(1);
+  story.stop();
+  story.write(0, 1, 5);
+  expect_only(story.b.judge(), "origin", "no step of the plan writes");
+}
+
+TEST(Events, AMissingLowIsFound) {
+  Story story;
+  story.start();
+  story.b.done(story.b.call("create", {{"snapshot", "t"}, {"devices", {"data0"}}}));
+  story.b.done(story.b.call("destroy", {{"snapshot", "t"}}));
+  story.stop();
+  expect_only(story.b.judge(), "events", "no LOW_FREE_SPACE ever came");
+}
+
+TEST(Events, ALowWithAnotherSizeIsFound) {
+  Story story;
+  story.low_sectors = 5;
+  expect_only(story.run(), "events", "asks for 5 sectors");
+}
+
+TEST(Events, ACorruptedThatNobodyExpectsIsFound) {
+  Story story;
+  story.before_destroy = [&] {
+    story.b.mark(plan::MarkKind::event, 0,
+                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+  };
+  expect_only(story.run(), "events", "no step waits for it");
+}
+
+TEST(Errno, AnUnexpectedResultIsFound) {
+  Story story;
+  story.before_destroy = [&] {
+    story.b.done(story.b.call("take", {{"snapshot", "s"}}, {114}), {{"result", 0}});
+  };
+  expect_only(story.run(), "errno", "gave 0, expected 114");
+}
+
+TEST(Minima, BelowThemACheckDidNotRun) {
+  Story story;
+  Expectations expectations;
+  expectations.minimum["twice.sectors_overwritten"] = 9;
+  const Report report = story.run(expectations);
+  EXPECT_EQ(report.checks.at("twice").outcome, Outcome::not_run);
+  EXPECT_THAT(report.checks.at("twice").reason, HasSubstr("was 8, at least 9"));
+  Story other;
+  expectations.minimum = {{"cycle.sectors_overwritten", 9}};
+  EXPECT_EQ(other.run(expectations).checks.at("twice").outcome, Outcome::not_run);
+}
+
+TEST(Minima, AJudgedCheckWithoutWorkDidNotRun) {
+  Story story;
+  Expectations expectations;
+  expectations.judged = {"chain"};
+  const Report report = story.run(expectations);
+  EXPECT_EQ(report.checks.at("chain").outcome, Outcome::not_run);
+  EXPECT_NE(report.checks.at("chain").reason, "");
+}
+
+TEST(Record, AGapInTheMarksIsBroken) {
+  Story story;
+  story.start();
+  story.hold(1);
+  story.b.journal.marks.erase(story.b.journal.marks.begin() + 5);
+  EXPECT_THAT(story.b.judge().broken, HasSubstr("gap"));
+}
+
+TEST(Record, AMarkThatCannotBeReadIsBroken) {
+  Story story;
+  story.start();
+  story.b.journal.marks[2].bytes[20] ^= 1;
+  EXPECT_THAT(story.b.judge().broken, HasSubstr("cannot be decoded"));
+}
+
+TEST(Record, WithoutSelftestItIsBroken) {
+  Story story;
+  story.self = false;
+  EXPECT_THAT(story.run().broken, HasSubstr("no selftest"));
+}
+
+TEST(Record, ASwallowedDiscardIsBroken) {
+  Story story;
+  story.start();
+  std::erase_if(story.b.journal.requests,
+                [](const journal::Request& request) { return request.op == Op::trim; });
+  EXPECT_THAT(story.b.judge().broken, HasSubstr("where discard [128, +64) was due"));
+}
+
+TEST(Record, AnImageSectorThatNeverCameIsBroken) {
+  Story story;
+  story.before_destroy = [&] {
+    const std::uint32_t id = story.b.call(
+        "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", story.evidence_base}});
+    story.b.write(story.evidence, story.evidence_base, {1, 2, 3});
+    story.b.done(id);
+  };
+  EXPECT_THAT(story.run().broken, HasSubstr("never came"));
+}
+
+TEST(Record, AnImageSectorThatCameTwiceIsBroken) {
+  Story story;
+  story.before_copy_2 = [&] {
+    const std::uint32_t id = story.b.call(
+        "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", story.evidence_base}});
+    story.b.write(story.evidence, story.evidence_base, story.image);
+    story.b.write(story.evidence, story.evidence_base + 4, {7});
+    story.b.done(id);
+  };
+  EXPECT_THAT(story.run().broken, HasSubstr("came twice"));
+}
+
+TEST(Record, AJournalCutShortIsBrokenAtTheEnd) {
+  Story story;
+  story.run();
+  story.b.journal.complete = false;
+  story.b.journal.trouble = "segment 3 ends in the middle of a block";
+  const Report report = judge(story.b.journal, {}, story.b.reader());
+  EXPECT_THAT(report.broken, HasSubstr("segment 3"));
+}
+
+TEST(Record, AStepThatNeverEndedIsJudgedAsFarAsItGoes) {
+  Story story;
+  story.start();
+  story.hold(1);
+  story.b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}});
+  const Report report = story.b.judge();
+  EXPECT_EQ(all(report), "");
+}
+
+TEST(Scope, OnlyTheCyclesAskedForAreReported) {
+  Story story;
+  story.image_lies_at = story.copy_2_lies_at = 9;
+  story.start();
+  story.hold(1);
+  story.image_lies_at = story.copy_2_lies_at = kSectors;
+  story.number = 2;
+  story.map = {2, 0, 0, 0};
+  story.hold(2);
+  story.stop();
+  const Report second = story.b.judge({}, Scope{2, kAllCycles});
+  EXPECT_EQ(second.checks.at("cut").outcome, Outcome::pass) << all(second);
+  const Report first = story.b.judge({}, Scope{0, 1});
+  EXPECT_EQ(first.checks.at("cut").outcome, Outcome::fail);
+  EXPECT_EQ(first.snapshots, 1U);
+}
+
+}  // namespace
+}  // namespace snapbed::model::test
