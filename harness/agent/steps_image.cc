@@ -32,8 +32,8 @@ std::vector<std::string> check_command(const std::string& type, const std::strin
 
 std::size_t copy_workers(const plan::Step& step, const std::string& mode) {
   const auto asked = step.args.value("threads", std::size_t{1});
-  // Two in order keep the image and the evidence disk busy at the same time.
-  const std::size_t least = mode == "sequential" ? 2 : 1;
+  // Three in order keep the image and the evidence disk busy at the same time.
+  const std::size_t least = mode == "sequential" ? 3 : 1;
   return std::clamp(asked, least, kCopyWorkers);
 }
 
