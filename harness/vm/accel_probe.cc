@@ -94,7 +94,9 @@ std::optional<AccelProbe> recall(const std::filesystem::path& file, const nlohma
   if (!saved.contains("works") || !saved["works"].is_boolean()) return std::nullopt;
   const auto reason = saved.find("reason");
   return AccelProbe{saved["works"],
-                    reason != saved.end() && reason->is_string() ? std::string(*reason) : "", true};
+                    reason != saved.end() && reason->is_string() ? std::string(*reason) : "",
+                    true,
+                    {}};
 }
 
 void remember(const std::filesystem::path& file, const nlohmann::json& key,
@@ -108,6 +110,14 @@ void remember(const std::filesystem::path& file, const nlohmann::json& key,
   }
 }
 
+// The firmware and the sector are all emulation to TCG: a real KVM is never slower than this.
+AccelProbe compare(const AccelProbe& kvm, const AccelProbe& tcg) {
+  constexpr auto kNoise = std::chrono::milliseconds(300);  // of a loaded host
+  if (!tcg.works || kvm.took <= tcg.took + kNoise) return kvm;
+  return {false, "slower than emulation: " + kvm.reason + ", TCG in " + seconds(tcg.took), false,
+          kvm.took};
+}
+
 }  // namespace
 
 AccelProbe boot_probe(Accel accel, std::chrono::milliseconds limit) {
@@ -119,13 +129,16 @@ AccelProbe boot_probe(Accel accel, std::chrono::milliseconds limit) {
   try {
     base::Process qemu = base::Process::start(probe_command(accel, folder.path()));
     const std::string trouble = judge(qemu.wait(deadline), folder.path());
-    if (!trouble.empty()) return {false, trouble, false};
-    return {true, "booted a test sector in " + seconds(limit - deadline.remaining()), false};
+    if (!trouble.empty()) return {false, trouble, false, {}};
+    const auto took = limit - deadline.remaining();
+    return {true, "booted a test sector in " + seconds(took), false, took};
   } catch (const base::TimedOut&) {
-    return {false, "a test sector did not boot within " + seconds(limit) + ": the guest hangs",
-            false};
+    return {false,
+            "a test sector did not boot within " + seconds(limit) + ": the guest hangs",
+            false,
+            {}};
   } catch (const std::runtime_error& error) {
-    return {false, error.what(), false};
+    return {false, error.what(), false, {}};
   }
 }
 
@@ -133,11 +146,12 @@ AccelProbe probe_kvm(const std::filesystem::path& cache_file, const std::string&
                      bool force) {
   const base::UniqueFd device(::open(kKvmDevice, O_RDWR | O_CLOEXEC));
   if (!device)  // cheap, and changes with the user's groups: never remembered
-    return {false, std::string(kKvmDevice) + ": " + base::errno_text(errno), false};
+    return {false, std::string(kKvmDevice) + ": " + base::errno_text(errno), false, {}};
   const auto key = cache_key(qemu_version);
   if (!force)
     if (const auto saved = recall(cache_file, key)) return *saved;
-  const AccelProbe probe = boot_probe(Accel::kvm);
+  AccelProbe probe = boot_probe(Accel::kvm);
+  if (probe.works) probe = compare(probe, boot_probe(Accel::tcg));
   remember(cache_file, key, probe);
   return probe;
 }

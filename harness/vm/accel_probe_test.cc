@@ -36,8 +36,8 @@ TEST(AccelProbe, TheImageIsABootSectorWithItsAnswerInside) {
 }
 
 TEST(AccelProbe, KvmIsChosenOnlyWhenItWorks) {
-  const AccelProbe good{true, "booted", false};
-  const AccelProbe bad{false, "the guest hangs", false};
+  const AccelProbe good{true, "booted", false, {}};
+  const AccelProbe bad{false, "the guest hangs", false, {}};
   EXPECT_EQ(choose_accel(AccelChoice::automatic, good), Accel::kvm);
   EXPECT_EQ(choose_accel(AccelChoice::automatic, bad), Accel::tcg);
   EXPECT_EQ(choose_accel(AccelChoice::tcg, good), Accel::tcg);

@@ -160,7 +160,7 @@ Diagnosis diagnose(const DoctorOptions& options, Guardian* guardian) {
   Diagnosis diagnosis;
   const auto version = qemu_version();
   diagnosis.kvm = version ? probe_kvm(kvm_cache_file(options.cache), *version, options.force)
-                          : AccelProbe{false, "no QEMU to ask it with", false};
+                          : AccelProbe{false, "no QEMU to ask it with", false, {}};
   const Finding libvirt = look_at_libvirt(options, guardian);
   diagnosis.libvirt = libvirt.state == State::good;
   diagnosis.findings = {look_at_processors(),
