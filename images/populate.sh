@@ -79,3 +79,5 @@ install_busybox
 install_configuration
 install --mode 755 "$agent" "$root/usr/bin/snapbed-agent"
 install --mode 755 "$init" "$root/init"
+# The kernel finds it also without init= on its command line; busybox has an init of its own.
+ln --symbolic --force /init "$root/usr/bin/init"
