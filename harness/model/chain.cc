@@ -34,6 +34,27 @@ struct Link {
   const MapRead* map = nullptr;
 };
 
+void report_loss(const Facts& facts, const Link& link, std::uint64_t sector, std::uint64_t before,
+                 std::uint64_t now, CheckResult& result) {
+  const Snapshot& older = facts.history.snapshots[link.old_index];
+  const Snapshot& newer = facts.history.snapshots[link.new_index];
+  const Place& place = newer.places[link.new_copy->device];
+  const std::uint32_t number = older.number[link.old_copy->device];
+  std::string text;
+  if (result.findings.size() < kFindingLimit) {
+    text = fmt::format(
+        "An increment of {} loses a change: the map at take {} does not call sector {} changed "
+        "since "
+        "take {}, so image {} plus changed blocks keeps it, but the next image has it otherwise. "
+        "Before: {}. Now: {}. {}",
+        place.device, newer.number[link.new_copy->device], sector, number, number,
+        explain_observation(facts, place, sector, before),
+        explain_observation(facts, place, sector, now),
+        marks_around(facts.history, facts.windows[link.new_index].feasible.first));
+  }
+  add_finding(result, "chain", place.device, newer.take_cycle, std::move(text));
+}
+
 void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
   const Snapshot& older = facts.history.snapshots[link.old_index];
   const Snapshot& newer = facts.history.snapshots[link.new_index];
@@ -47,35 +68,24 @@ void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
   taken_out(facts, link.new_index, *link.new_copy).each([&](std::uint64_t s) { out.add(s, 1); });
   ++result.exercised["increments"];
   if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
-  std::uint64_t last_block = ~std::uint64_t{0};
-  for (const std::uint8_t byte : bytes)
-    result.exercised["blocks_applied"] += byte > number ? 1U : 0U;
-  for (const Segment& segment : link.new_copy->segments) {
-    for (std::uint64_t s = segment.first; s < segment.end(); ++s) {
-      const std::uint64_t block = s / block_sectors;
-      if (bytes[block] > number) continue;
-      std::uint64_t before = 0;
-      if (!observed(facts, *link.old_copy, s, before)) continue;
-      ++result.exercised["sectors_compared"];
-      const std::uint64_t now = facts.journal.hashes[segment.hash_index + (s - segment.first)];
-      if (before == now || out.contains(s) || block == last_block) continue;
-      last_block = block;
-      std::string text;
-      if (result.findings.size() < kFindingLimit) {
-        text = fmt::format(
-            "An increment of {} loses a change: block {} has map byte {} at take {}, so image {} "
-            "plus "
-            "changed blocks keeps sector {} of take {}, but the image has it otherwise. Before: "
-            "{}. "
-            "Now: {}. {}",
-            place.device, block, bytes[block], newer.number[link.new_copy->device], number, s,
-            number, explain_observation(facts, place, s, before),
-            explain_observation(facts, place, s, now),
-            marks_around(facts.history, facts.windows[link.new_index].feasible.first));
-      }
-      add_finding(result, "chain", place.device, newer.take_cycle, std::move(text));
-    }
-  }
+  std::uint64_t& applied = result.exercised["blocks_applied"];
+  for (const std::uint8_t byte : bytes) applied += byte > number ? 1U : 0U;
+  std::uint64_t last_block = ~std::uint64_t{0};  // one finding per block
+  std::uint64_t& compared = result.exercised["sectors_compared"];
+  const auto& hashes = facts.journal.hashes;
+  each_common(
+      *link.old_copy, *link.new_copy,
+      [&](std::uint64_t first, std::uint64_t count, std::uint64_t at, std::uint64_t new_at) {
+        for (std::uint64_t i = 0; i < count; ++i) {
+          const std::uint64_t block = (first + i) / block_sectors;
+          if (bytes[block] > number) continue;
+          ++compared;
+          if (hashes[at + i] == hashes[new_at + i] || block == last_block) continue;
+          if (out.contains(first + i)) continue;
+          last_block = block;
+          report_loss(facts, link, first + i, hashes[at + i], hashes[new_at + i], result);
+        }
+      });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 // either wholly done or not yet begun and the content of every sector is exact.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -82,6 +83,27 @@ std::vector<Version> versions_of(const Facts& facts, std::uint16_t disk, std::ui
 
 // The hash of an image sector in a copy; false when the copy does not hold it.
 bool observed(const Facts& facts, const Copy& copy, std::uint64_t sector, std::uint64_t& hash);
+
+// Calls visit(first, count, index, other_index) for every run of image sectors that both copies
+// hold; the indexes are those of the first sector's hash in the journal.
+template <typename Visit>
+void each_common(const Copy& one, const Copy& other, Visit visit) {
+  auto a = one.segments.begin();
+  auto b = other.segments.begin();
+  while (a != one.segments.end() && b != other.segments.end()) {
+    const std::uint64_t first = std::max(a->first, b->first);
+    const std::uint64_t end = std::min(a->end(), b->end());
+    if (first < end) {
+      visit(first, end - first, a->hash_index + (first - a->first),
+            b->hash_index + (first - b->first));
+    }
+    if (a->end() <= b->end()) {
+      ++a;
+    } else {
+      ++b;
+    }
+  }
+}
 
 // Image sectors of a copy that say nothing about the instant: written through the image before the
 // copy ended, or storage on the captured device.

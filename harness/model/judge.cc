@@ -60,11 +60,11 @@ void add_up(const Facts& facts, Report& report) {
 }
 
 // Checks that the plan's steps give work to.
-std::set<std::string> implied(const plan::Plan& plan) {
+std::set<std::string> implied(const plan::Plan& plan, bool strict) {
   std::set<std::string> names{"errno", "origin"};
   std::set<std::string> copied;
   for (const plan::Step& step : plan.steps) {
-    if (step.op == "take") names.insert("order");
+    if (step.op == "take" && strict) names.insert("order");
     if (step.op == "create") {
       names.insert("events");
       if (step.args.contains("low") && !step.args["low"].is_null()) names.insert("store");
@@ -75,7 +75,7 @@ std::set<std::string> implied(const plan::Plan& plan) {
       names.insert("cut");
       const std::string image = fmt::format("{} {} {}", step.cycle, step.args.value("snapshot", ""),
                                             step.args.value("device", ""));
-      if (!copied.insert(image).second) names.insert("twice");
+      if (!copied.insert(image).second && strict) names.insert("twice");
     }
   }
   return names;
@@ -111,7 +111,7 @@ void demand_cycles(Report& report, const std::string& counter, std::uint64_t lea
 
 void demand(const Facts& facts, Report& report) {
   std::set<std::string> judged(facts.expectations.judged.begin(), facts.expectations.judged.end());
-  if (judged.empty()) judged = implied(facts.history.plan);
+  if (judged.empty()) judged = implied(facts.history.plan, facts.expectations.strict);
   for (auto entry = report.checks.begin(); entry != report.checks.end();) {
     const bool idle = entry->second.outcome == Outcome::not_run && !judged.contains(entry->first);
     entry = idle ? report.checks.erase(entry) : std::next(entry);
@@ -142,12 +142,16 @@ void demand(const Facts& facts, Report& report) {
   }
 }
 
+// Without a drain, writes that passed the hook before P land during the hold without a copy: images
+// may move, and neither `twice` nor `chain` nor `order` has a rule that such a module must keep.
 void run_checks(Facts& facts, Report& report) {
   check_cut(facts, report);
-  check_twice(facts, report);
   check_map(facts, report);
-  check_chain(facts, report);
-  check_order(facts, report);
+  if (facts.expectations.strict) {
+    check_twice(facts, report);
+    check_chain(facts, report);
+    check_order(facts, report);
+  }
   check_store(facts, report);
   check_origin(facts, report);
   check_events(facts, report);

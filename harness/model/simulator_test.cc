@@ -42,25 +42,25 @@ void expect_never_flagged(SimulatorOptions options, std::uint64_t count) {
 }
 
 TEST(CorrectSnapshotter, IsNeverFlagged) {
-  expect_never_flagged({}, seeds(400));
+  expect_never_flagged({}, seeds(250));
 }
 
 TEST(CorrectSnapshotter, WithFailedAndTornWritesIsNeverFlagged) {
   SimulatorOptions options;
   options.errors = true;
-  expect_never_flagged(options, seeds(200));
+  expect_never_flagged(options, seeds(120));
 }
 
 TEST(CorrectSnapshotter, WithoutADrainIsNeverFlaggedInCausalMode) {
   SimulatorOptions options;
   options.drains = false;
-  expect_never_flagged(options, seeds(200));
+  expect_never_flagged(options, seeds(120));
 }
 
 TEST(CorrectSnapshotter, OfManyTakesIsNeverFlagged) {
   SimulatorOptions options;
   options.cycles = 6;
-  expect_never_flagged(options, seeds(60));
+  expect_never_flagged(options, seeds(40));
 }
 
 TEST(CorrectSnapshotter, GivesEveryCheckWork) {
@@ -95,7 +95,7 @@ class WrongSnapshotter : public testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongSnapshotter, IsFlaggedByTheCheckNamedForItsBug) {
   const Wrong wrong = GetParam();
-  const std::uint64_t count = seeds(40);
+  const std::uint64_t count = seeds(30);
   std::uint64_t flagged = 0;
   for (std::uint64_t seed = 1; seed <= count; ++seed) {
     SimulatorOptions options;

@@ -165,6 +165,8 @@ class Store {
   }
 
   void judge_contents(std::size_t index);
+  void forget_later_versions(std::size_t index, std::size_t p,
+                             std::unordered_map<std::uint64_t, Piece>& unknown) const;
   void forget_known(std::size_t index, std::unordered_map<std::uint64_t, Piece>& unknown) const;
   void judge_budget(std::size_t index);
 
@@ -202,6 +204,7 @@ void Store::forget_known(std::size_t index,
           std::min(request->first + request->count, place.first + place.sectors);
       if (first < end) read.add(first, end - first);
     }
+    if (!facts_.expectations.strict) forget_later_versions(index, p, unknown);
     std::unordered_map<std::uint64_t, std::uint64_t>
         replaced;  // sector -> content at the earliest P
     for (const Request* request : window.changes[p]) {
@@ -232,6 +235,17 @@ void Store::forget_known(std::size_t index,
         unknown.erase(journal::sector_hash(bytes));
       }
     }
+  }
+}
+
+// Without a drain a write that passed the hook before P may land, and be copied, at any time.
+void Store::forget_later_versions(std::size_t index, std::size_t p,
+                                  std::unordered_map<std::uint64_t, Piece>& unknown) const {
+  const Snapshot& snapshot = facts_.history.snapshots[index];
+  for (const Request* request : facts_.disks[snapshot.places[p].disk].moved) {
+    if (request->moved <= facts_.windows[index].take.first || request->op != Op::write) continue;
+    if (request->moved > snapshot.destroyed) break;
+    for (const std::uint64_t hash : facts_.journal.hashes_of(*request)) unknown.erase(hash);
   }
 }
 

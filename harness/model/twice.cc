@@ -24,29 +24,22 @@ struct Difference {
 std::vector<Difference> differences(const Facts& facts, const Copy& one, const Copy& other,
                                     const SectorSet& out, std::uint64_t& compared) {
   std::vector<Difference> found;
-  auto a = one.segments.begin();
-  auto b = other.segments.begin();
   const auto& hashes = facts.journal.hashes;
-  while (a != one.segments.end() && b != other.segments.end()) {
-    const std::uint64_t first = std::max(a->first, b->first);
-    const std::uint64_t end = std::min(a->end(), b->end());
-    for (std::uint64_t s = first; s < end; ++s) {
-      const std::uint64_t x = hashes[a->hash_index + (s - a->first)];
-      const std::uint64_t y = hashes[b->hash_index + (s - b->first)];
-      if (x == y || out.contains(s)) continue;
-      if (!found.empty() && found.back().sector + found.back().count == s) {
-        ++found.back().count;
-      } else {
-        found.push_back({s, 1, x, y});
-      }
-    }
-    if (first < end) compared += end - first;
-    if (a->end() <= b->end()) {
-      ++a;
-    } else {
-      ++b;
-    }
-  }
+  each_common(
+      one, other,
+      [&](std::uint64_t first, std::uint64_t count, std::uint64_t at, std::uint64_t other_at) {
+        compared += count;
+        for (std::uint64_t i = 0; i < count; ++i) {
+          const std::uint64_t x = hashes[at + i];
+          const std::uint64_t y = hashes[other_at + i];
+          if (x == y || out.contains(first + i)) continue;
+          if (!found.empty() && found.back().sector + found.back().count == first + i) {
+            ++found.back().count;
+          } else {
+            found.push_back({first + i, 1, x, y});
+          }
+        }
+      });
   return found;
 }
 
