@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// run, verify, journal and doctor.
+#include "cli/commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "journal/print.h"
+#include "journal/reader.h"
+#include "plan/mark.h"
+#include "runner/archive.h"
+#include "runner/execute.h"
+#include "runner/interrupt.h"
+#include "vm/accel_probe.h"
+#include "vm/doctor.h"
+#include "vm/libvirt_machine.h"
+#include "vm/qemu_machine.h"
+
+namespace snapbed::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path cache() {
+  return vm::libvirt_cache().parent_path();
+}
+
+vm::Accel accel(const CommonOptions& options) {
+  if (options.accel == "tcg") return vm::Accel::tcg;
+  const vm::AccelProbe probe =
+      vm::probe_kvm(vm::kvm_cache_file(cache()), vm::qemu_version().value_or(""), false);
+  return vm::choose_accel(
+      options.accel == "kvm" ? vm::AccelChoice::kvm : vm::AccelChoice::automatic, probe);
+}
+
+std::string extra_repeat(const CommonOptions& options) {
+  std::string extra;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) extra += fmt::format(" {} {}", name, value);
+  };
+  add("--kernel", options.parts.kernel);
+  add("--module", options.parts.module);
+  add("--image", options.parts.image);
+  add("--plugin", options.parts.plugin);
+  add("--accel", options.accel == "auto" ? "" : options.accel);
+  add("--connect", options.connect);
+  if (options.vcpus) add("--vcpus", std::to_string(*options.vcpus));
+  if (options.memory_mib) add("--memory", std::to_string(*options.memory_mib));
+  return extra;
+}
+
+runner::Options run_options(const CommonOptions& options) {
+  runner::Options out;
+  out.seed = options.seed;
+  out.cycles = options.cycles;
+  out.vcpus = options.vcpus;
+  out.memory_mib = options.memory_mib;
+  out.parts = options.parts;
+  out.program = options.program;
+  out.out = options.out;
+  out.keep = options.keep;
+  out.extra_repeat = extra_repeat(options);
+  return out;
+}
+
+struct Tally {
+  int passed = 0;
+  int failed = 0;
+  int broken = 0;
+  int skipped = 0;
+  int status = 0;  // the worst: 1 before 3 before 4
+
+  void add(int one) {
+    passed += one == 0;
+    failed += one == 1;
+    broken += one == kBroken;
+    skipped += one == 4;
+    if (status != 1 && one != 0) status = one == 1 || status == 0 ? one : std::min(status, one);
+  }
+};
+
+// One libvirt connection for all runs: the embedded driver allows no second.
+runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
+                       std::optional<vm::LibvirtHost>& libvirt) {
+  runner::Host host;
+  host.guardian = &guardian;
+  host.accel = accel(options);
+  if (options.connect == "qemu:") {
+    host.make_machine = [&guardian](const vm::MachineConfig& config) {
+      return vm::make_qemu_machine(config, &guardian);
+    };
+    return host;
+  }
+  libvirt.emplace(options.connect.empty()
+                      ? vm::LibvirtHost::embedded(vm::libvirt_cache(), &guardian)
+                      : vm::LibvirtHost::connect(options.connect));
+  host.make_machine = [&libvirt](const vm::MachineConfig& config) {
+    return libvirt->machine(config);
+  };
+  return host;
+}
+
+}  // namespace
+
+int run(const CommonOptions& options) {
+  std::vector<scenario::Scenario> scenarios;
+  for (const fs::path& file : find_scenarios(options.scenarios, options.names))
+    scenarios.push_back(scenario::load(file));
+  // Before any thread or child: the guardian forks, and a missing part should cost nothing.
+  runner::require_programs();
+  runner::find_parts(options.parts, options.program);
+  vm::Guardian guardian = vm::Guardian::start();
+  runner::catch_interrupts();
+  std::optional<vm::LibvirtHost> libvirt;
+  const runner::Host host = make_host(options, guardian, libvirt);
+  Tally tally;
+  for (const scenario::Scenario& scenario : scenarios) {
+    const runner::Result result = runner::execute(scenario, run_options(options), host);
+    runner::print_result(scenario, result);
+    const int status = runner::exit_status(scenario, result);
+    if (runner::interrupted()) return status;
+    tally.add(status);
+  }
+  if (scenarios.size() > 1)
+    fmt::print("{} passed, {} failed, {} broken, {} skipped\n", tally.passed, tally.failed,
+               tally.broken, tally.skipped);
+  return tally.status;
+}
+
+int verify(const CommonOptions& options) {
+  const runner::Result result = runner::verify(options.folder);
+  const scenario::Scenario scenario = runner::archived_scenario(options.folder);
+  runner::print_result(scenario, result);
+  return static_cast<int>(result.decision.status);
+}
+
+int print_journal(const CommonOptions& options) {
+  const journal::Journal journal = journal::read_journal(options.folder);
+  journal::print(journal, std::cout, [](std::span<const std::uint8_t> bytes) {
+    const auto mark = plan::decode_mark(bytes);
+    if (!mark) return std::string("not a mark");
+    return fmt::format("{} {} step {} cycle {} {}", mark->sequence, plan::to_string(mark->kind),
+                       mark->step, mark->cycle, mark->text);
+  });
+  if (!journal.complete)
+    std::cerr << "snapbed: the journal is cut short: " << journal.trouble << "\n";
+  return journal.complete ? 0 : kBroken;
+}
+
+int doctor(const CommonOptions& options) {
+  vm::DoctorOptions asked;
+  asked.cache = cache();
+  asked.output = fs::absolute(options.out);
+  asked.plugin = options.parts.plugin.empty() ? options.program.parent_path().parent_path() /
+                                                    "recorder/nbdkit-snapbed-plugin.so"
+                                              : options.parts.plugin;
+  asked.force = options.force;
+  vm::Guardian guardian = vm::Guardian::start();
+  const vm::Diagnosis diagnosis = vm::diagnose(asked, &guardian);
+  vm::print(diagnosis, std::cout);
+  return diagnosis.healthy() ? 0 : kBroken;
+}
+
+}  // namespace snapbed::cli

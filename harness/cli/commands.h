@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The commands of snapbed. Each returns its exit status and throws scenario::BadScenario for bad
+// input, std::exception for anything the host refuses.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runner/parts.h"
+#include "scenario/scenario.h"
+
+namespace snapbed::cli {
+
+inline constexpr int kBadInput = 2;
+inline constexpr int kBroken = 3;
+
+struct CommonOptions {
+  std::filesystem::path program;
+  std::vector<std::string> names;
+  std::filesystem::path scenarios = "scenarios";
+  std::filesystem::path out = "out";
+  std::filesystem::path folder;
+  runner::Parts parts;
+  std::optional<std::uint64_t> seed;
+  std::optional<std::uint32_t> cycles;
+  std::optional<std::uint32_t> vcpus;
+  std::optional<std::uint32_t> memory_mib;
+  std::string accel = "auto";
+  std::string connect;
+  bool keep = false;
+  bool force = false;
+};
+
+int run(const CommonOptions& options);
+int list(const CommonOptions& options);
+int verify(const CommonOptions& options);
+int print_journal(const CommonOptions& options);
+int shell(const CommonOptions& options);
+int doctor(const CommonOptions& options);
+
+// Files of the scenarios meant by `names`: paths, names without .toml, @tags. Throws BadScenario.
+std::vector<std::filesystem::path> find_scenarios(const std::filesystem::path& folder,
+                                                  const std::vector<std::string>& names);
+
+}  // namespace snapbed::cli

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// snapbed: the command line. What it does is in runner/; here are words, defaults and exit
+// statuses.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
+#include "cli/commands.h"
+
+namespace {
+
+using snapbed::cli::CommonOptions;
+
+void add_parts(CLI::App& command, CommonOptions& options) {
+  command.add_option("--kernel", options.parts.kernel, "kernel image (bzImage)");
+  command.add_option("--module", options.parts.module, "module under test (.ko)");
+  command.add_option("--image", options.parts.image, "root image of the guest (erofs)");
+  command.add_option("--plugin", options.parts.plugin, "plugin of the recording server");
+  command.add_option("--accel", options.accel, "auto, kvm or tcg")
+      ->check(CLI::IsMember({"auto", "kvm", "tcg"}));
+  command.add_option("--vcpus", options.vcpus, "virtual CPUs instead of the scenario's")
+      ->check(CLI::Range(1, 64));
+  command.add_option("--memory", options.memory_mib, "MiB of memory instead of the scenario's")
+      ->check(CLI::Range(64, 1 << 20));
+  command.add_option("--scenarios", options.scenarios, "folder of the scenarios");
+  command.add_option("--out", options.out, "folder for runs");
+}
+
+void add_run(CLI::App& command, CommonOptions& options) {
+  command.add_option("scenario", options.names, "files, names or @tags")->required();
+  command.add_option("--seed", options.seed, "seed; default: from the clock");
+  command.add_option("--cycles", options.cycles, "cycles instead of the scenario's")
+      ->check(CLI::Range(1, 100000));
+  command.add_option(
+      "--connect", options.connect,
+      "a libvirt URI instead of the embedded driver; \"qemu:\" for QEMU without libvirt");
+  command.add_flag("--keep", options.keep, "keep the disk images that the run was given");
+  add_parts(command, options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"snapbed: a testbed for block-level snapshots"};
+  app.require_subcommand(1);
+  CommonOptions options;
+  options.program = std::filesystem::canonical("/proc/self/exe");
+  CLI::App* run = app.add_subcommand("run", "boot, storm, judge");
+  add_run(*run, options);
+  CLI::App* list = app.add_subcommand("list", "the scenarios: name, tags, promise");
+  list->add_option("--scenarios", options.scenarios, "folder of the scenarios");
+  CLI::App* verify = app.add_subcommand("verify", "judge an archived run again");
+  verify->add_option("dir", options.folder, "folder of the run")->required();
+  CLI::App* journal = app.add_subcommand("journal", "print the journal of a run");
+  journal->add_option("dir", options.folder, "folder of the run")->required();
+  CLI::App* shell = app.add_subcommand("shell", "a shell in the guest, with the scenario's disks");
+  shell->add_option("scenario", options.names, "file or name; default: storm")->expected(0, 1);
+  add_parts(*shell, options);
+  CLI::App* doctor = app.add_subcommand("doctor", "what this host can do, and why");
+  doctor->add_option("--plugin", options.parts.plugin, "plugin of the recording server");
+  doctor->add_option("--out", options.out, "folder for runs");
+  doctor->add_flag("--force", options.force, "probe KVM again");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : snapbed::cli::kBadInput;
+  }
+  try {
+    if (run->parsed()) return snapbed::cli::run(options);
+    if (list->parsed()) return snapbed::cli::list(options);
+    if (verify->parsed()) return snapbed::cli::verify(options);
+    if (journal->parsed()) return snapbed::cli::print_journal(options);
+    if (shell->parsed()) return snapbed::cli::shell(options);
+    return snapbed::cli::doctor(options);
+  } catch (const snapbed::scenario::BadScenario& error) {
+    std::cerr << error.what() << "\n";
+    return snapbed::cli::kBadInput;
+  } catch (const std::exception& error) {
+    std::cerr << "snapbed: " << error.what() << "\n";
+    return snapbed::cli::kBroken;
+  }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "runner/archive.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "plan/plan.h"
+#include "scenario/plan_build.h"
+
+namespace snapbed::runner {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint64_t kFioResultLimit = 64ULL << 20U;  // bytes; fio's JSON is some kilobytes
+
+}  // namespace
+
+model::FilesReader files_reader(const fs::path& folder) {
+  const fs::path file = folder / "files.img";
+  const auto fd = std::make_shared<base::UniqueFd>(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  return [fd](std::uint64_t offset, std::span<std::uint8_t> out) {
+    if (!*fd) return false;
+    std::size_t done = 0;
+    while (done < out.size()) {
+      const ssize_t got = ::pread(fd->get(), out.data() + done, out.size() - done,
+                                  static_cast<off_t>(offset + done));
+      if (got <= 0) return false;
+      done += static_cast<std::size_t>(got);
+    }
+    return true;
+  };
+}
+
+model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles) {
+  model::Expectations expected;
+  expected.minimum = scenario::scaled_minimum(scenario, cycles);
+  for (const auto& [counter, least] : scenario.each_cycle)
+    expected.minimum["cycle." + counter] = least;
+  expected.judged = scenario.judged;
+  expected.strict = scenario.strict;
+  expected.budget_bytes = scenario.budget_bytes;
+  return expected;
+}
+
+std::vector<std::regex> allowed_log(const scenario::Scenario& scenario) {
+  std::vector<std::regex> allowed;
+  for (const std::string& pattern : scenario.allow_log) allowed.emplace_back(pattern);
+  return allowed;
+}
+
+model::CheckResult log_check(const vm::ConsoleParser& parser) {
+  model::CheckResult result;
+  result.exercised["lines"] = parser.lines();
+  result.exercised["allowed"] = parser.allowed();
+  result.found = parser.found();
+  for (const vm::ConsoleFinding& finding : parser.findings()) {
+    if (result.findings.size() == model::kFindingLimit) break;
+    result.findings.push_back(
+        {"log", "", 0,
+         fmt::format("{}: {} (console.log, lines {} to {})", to_string(finding.kind), finding.title,
+                     finding.first_line, finding.last_line)});
+  }
+  result.outcome = parser.found() != 0   ? model::Outcome::fail
+                   : parser.lines() != 0 ? model::Outcome::pass
+                                         : model::Outcome::not_run;
+  if (parser.lines() == 0) result.reason = "the console stayed empty";
+  return result;
+}
+
+std::vector<std::size_t> rules_not_fired(const scenario::Scenario& scenario,
+                                         const journal::Journal& journal) {
+  std::set<std::size_t> fired;
+  for (const journal::RuleAction& action : journal.rule_actions) fired.insert(action.rule);
+  std::vector<std::size_t> idle;
+  for (std::size_t rule = 0; rule < scenario.rules.size(); ++rule)
+    if (!fired.contains(rule)) idle.push_back(rule);
+  return idle;
+}
+
+std::uint64_t count_marks(const journal::Journal& journal, plan::MarkKind kind) {
+  std::uint64_t count = 0;
+  for (const journal::MarkBytes& bytes : journal.marks) {
+    const auto mark = plan::decode_mark(bytes.bytes);
+    if (mark && mark->kind == kind) ++count;
+  }
+  return count;
+}
+
+void extract_fio(const fs::path& folder, const journal::Journal& journal) {
+  const plan::Plan plan = plan::from_text(journal.plan);
+  const model::FilesReader read = files_reader(folder);
+  for (const journal::MarkBytes& bytes : journal.marks) {
+    const auto mark = plan::decode_mark(bytes.bytes);
+    if (!mark || mark->kind != plan::MarkKind::step_end || mark->step >= plan.steps.size())
+      continue;
+    const plan::Step& step = plan.steps[mark->step];
+    if (step.op != "fio_stop" && step.op != "fio_wait") continue;
+    const auto result = nlohmann::json::parse(mark->text, nullptr, false);
+    if (!result.is_object() || !result.contains("base") || !result.contains("bytes")) continue;
+    const auto length = result["bytes"].get<std::uint64_t>();
+    std::string text(std::min(length, kFioResultLimit), '\0');
+    const std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
+    if (read(result["base"].get<std::uint64_t>(), out))
+      base::write_file(
+          folder / fmt::format("fio-{}-{}.json", step.args.value("name", "job"), mark->cycle),
+          text);
+  }
+}
+
+scenario::Scenario archived_scenario(const fs::path& folder) {
+  const auto verdict = nlohmann::json::parse(base::read_file(folder / kVerdictFile));
+  return scenario::load(folder / (verdict.at("scenario").get<std::string>() + ".toml"));
+}
+
+}  // namespace snapbed::runner

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Around an execution: its folder, the repeat line, verdict.json, and what is printed.
+#include "runner/execute.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <fstream>
+
+#include "base/file.h"
+#include "journal/reader.h"
+#include "runner/archive.h"
+#include "runner/execution.h"
+
+namespace snapbed::runner {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::uint64_t seed_of_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+             std::chrono::duration_cast<std::chrono::microseconds>(now).count()) %
+         1000000000U;
+}
+
+std::string repeat_line(const scenario::Scenario& scenario, const Options& options,
+                        std::uint64_t seed, std::uint32_t cycles) {
+  return fmt::format("{} run {} --seed {} --cycles {}{}", options.program.string(), scenario.file,
+                     seed, cycles, options.extra_repeat);
+}
+
+std::string promise_broken(const scenario::Scenario& scenario, const Decision& decision,
+                           const model::Report& report) {
+  if (!scenario.expect) return "";
+  return difference({scenario.expect->verdict, scenario.expect->reason, scenario.expect->check},
+                    decision, report);
+}
+
+void describe_parts(const Options& options, Setting& setting) {
+  try {
+    const Parts parts = find_parts(options.parts, options.program);
+    const ModuleFacts facts = module_facts(parts.module);
+    setting.kernel_file = fs::canonical(parts.kernel);
+    setting.module_file = fs::canonical(parts.module);
+    setting.module_version = facts.version;
+    setting.module_hash = facts.hash;
+  } catch (const std::exception&) {
+    // A missing part is the run's verdict already.
+  }
+}
+
+void write_verdict(const fs::path& folder, const Setting& setting, const Decision& decision,
+                   const model::Report& report) {
+  base::write_file(folder / kVerdictFile, to_json(setting, decision, report).dump(2) + "\n");
+}
+
+}  // namespace
+
+Result execute(const scenario::Scenario& scenario, const Options& options, const Host& host) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::uint64_t seed = options.seed.value_or(seed_of_now());
+  const std::uint32_t cycles = options.cycles.value_or(scenario.cycles);
+  Result result;
+  result.folder = make_run_folder(options.out, scenario.name, seed);
+  point_latest(options.out, result.folder);
+  {
+    Execution execution(scenario, options, host, result.folder, seed, cycles);
+    execution.run();
+    result.report = execution.report();
+    result.decision = decide(execution.outcome(), result.report);
+    result.setting.kernel = execution.kernel();
+  }
+  result.setting.scenario = scenario.name;
+  result.setting.seed = seed;
+  result.setting.cycles = cycles;
+  result.setting.repeat = repeat_line(scenario, options, seed, cycles);
+  result.setting.accel = vm::to_string(host.accel);
+  describe_parts(options, result.setting);
+  result.setting.wall_s =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.broken_promise = promise_broken(scenario, result.decision, result.report);
+  try {
+    write_verdict(result.folder, result.setting, result.decision, result.report);
+  } catch (const std::exception& error) {
+    result.decision = {Status::broken, Reason::host_disk_full, error.what()};
+  }
+  return result;
+}
+
+Result verify(const fs::path& folder) {
+  const auto start = std::chrono::steady_clock::now();
+  const nlohmann::json before = nlohmann::json::parse(base::read_file(folder / kVerdictFile));
+  const scenario::Scenario scenario = archived_scenario(folder);
+  const auto cycles = before.at("cycles").get<std::uint32_t>();
+  const journal::Journal journal = journal::read_journal(folder);
+
+  vm::ConsoleParser console(allowed_log(scenario));
+  if (fs::exists(folder / kConsoleFile)) console.feed(base::read_file(folder / kConsoleFile));
+  console.finish();
+
+  Result result;
+  result.folder = folder;
+  Run run;
+  run.booted = count_marks(journal, plan::MarkKind::boot) > 0;
+  const bool done = count_marks(journal, plan::MarkKind::done) > 0;
+  const auto ended = static_cast<std::uint32_t>(count_marks(journal, plan::MarkKind::cycle_end));
+  run.ending = done ? Ending::done : Ending::agent_failed;
+  run.what = "the record holds no mark of the plan's end";
+  run.rules_not_fired = rules_not_fired(scenario, journal);
+  result.report = model::judge(journal, expectations(scenario, cycles), files_reader(folder),
+                               model::Scope{0, done ? model::kAllCycles : ended});
+  if (!journal.complete && result.report.broken.empty())
+    result.report.broken = "the journal is cut short: " + journal.trouble;
+  result.report.checks["log"] = log_check(console);
+  result.decision = decide(run, result.report);
+  if (!journal.complete && result.decision.status == Status::pass)
+    result.decision = {Status::broken, Reason::record_unsound, result.report.broken};
+  result.setting.scenario = scenario.name;
+  result.setting.seed = journal.seed;
+  result.setting.cycles = cycles;
+  result.setting.repeat = before.value("repeat", "");
+  result.setting.wall_s =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+int exit_status(const scenario::Scenario& scenario, const Result& result) {
+  if (result.decision.reason == Reason::interrupted) return 130;
+  if (scenario.expect) return result.broken_promise.empty() ? 0 : 1;
+  return static_cast<int>(result.decision.status);
+}
+
+void print_result(const scenario::Scenario& scenario, const Result& result) {
+  const std::string folder = result.folder.string();
+  fmt::print("{}{}", cycle_table(result.report), check_table(result.report));
+  std::string verdict = to_string(result.decision.status);
+  for (char& letter : verdict)
+    letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+  fmt::print("{}  {} seed {}  ({}, {:.1f} s)  {}\n", verdict, scenario.name, result.setting.seed,
+             to_string(result.decision.reason), result.setting.wall_s, folder);
+  if (result.decision.status != Status::pass) {
+    fmt::print(
+        "  {}\n  files:  {}/verdict.json  console.log  journal (snapbed journal {})\n  repeat: "
+        "{}\n",
+        result.decision.explanation, folder, folder, result.setting.repeat);
+  }
+  if (scenario.expect) {
+    if (result.broken_promise.empty())
+      fmt::print("PASS  {}: judged as it promises ({})\n", scenario.name, scenario.expect->verdict);
+    else
+      fmt::print("FAIL  {}: {}\n", scenario.name, result.broken_promise);
+  }
+}
+
+}  // namespace snapbed::runner

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One run: what is started, what is looked at, and how each way of ending becomes an ending.
+#include "runner/execution.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <system_error>
+
+#include "base/file.h"
+#include "plan/plan.h"
+#include "runner/archive.h"
+#include "runner/interrupt.h"
+
+namespace snapbed::runner {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kServerStart{20};
+constexpr seconds kMachineStart{60};  // libvirt's first start probes QEMU for 4 s
+constexpr seconds kBoot{60};          // a debug kernel under emulation needs up to ten
+constexpr seconds kPowerOff{20};      // from the answer to `done` to the end of QEMU
+constexpr seconds kServerQuit{60};
+constexpr milliseconds kTurn{50};
+constexpr milliseconds kStats{500};
+constexpr milliseconds kMachineLook{250};
+constexpr seconds kConsoleSilence{1};  // after a finding the console is read until it is silent
+constexpr std::size_t kConsoleTail = 4096;
+
+// The testbed's own words on the guest's console.
+constexpr const char* kAgentDied = "snapbed-init: agent died";
+
+bool any_failed(const model::Report& report) {
+  return std::any_of(report.checks.begin(), report.checks.end(), [](const auto& check) {
+    return check.second.outcome == model::Outcome::fail;
+  });
+}
+
+bool is_full(const std::string& words) {
+  return words.find("No space left") != std::string::npos ||
+         words.find("ENOSPC") != std::string::npos;
+}
+
+nlohmann::json object_of(const std::string& text) {
+  auto value = nlohmann::json::parse(text, nullptr, false);
+  return value.is_object() ? value : nlohmann::json::object();
+}
+
+std::string last_line(const std::string& text) {
+  std::string last;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = vm::clean_console_line(text.substr(at, end - at));
+    if (!line.empty()) last = line;
+    at = end + 1;
+  }
+  return last;
+}
+
+}  // namespace
+
+Execution::Execution(const scenario::Scenario& scenario, const Options& options, const Host& host,
+                     fs::path folder, std::uint64_t seed, std::uint32_t cycles)
+    : scenario_(scenario),
+      options_(options),
+      host_(host),
+      folder_(std::move(folder)),
+      built_(scenario::build_plan(scenario, seed, cycles)),
+      cycles_(cycles),
+      expectations_(expectations(scenario, cycles)),
+      console_(allowed_log(scenario)),
+      line_(fmt::format("{} seed {}", scenario.name, seed)) {
+  live_.cycles = cycles;
+  live_.phase = "preparing";
+}
+
+bool Execution::end(Ending ending, std::string what) {
+  if (!over_) {
+    over_ = true;
+    run_.ending = ending;
+    run_.what = std::move(what);
+  }
+  return false;
+}
+
+void Execution::run() {
+  try {
+    prepare();
+    start();
+    watch();
+  } catch (const PartMissing& error) {
+    end(Ending::part_missing, error.what());
+  } catch (const std::system_error& error) {
+    end(error.code() == std::errc::no_space_on_device ? Ending::host_disk_full : Ending::host_error,
+        error.what());
+  } catch (const std::exception& error) {
+    end(is_full(error.what()) ? Ending::host_disk_full : Ending::host_error, error.what());
+  }
+  try {
+    finish();
+    judge_all();
+  } catch (const std::exception& error) {
+    end(Ending::host_error, error.what());
+    if (run_.ending == Ending::done) run_.ending = Ending::host_error, run_.what = error.what();
+  }
+}
+
+// What the run is given, written where it can be found again.
+void Execution::prepare() {
+  require_programs();
+  parts_ = find_parts(options_.parts, options_.program);
+  base::write_file(folder_ / (scenario_.name + ".toml"), scenario_.text);
+  for (const scenario::Fio& fio : scenario_.fios) base::write_file(folder_ / fio.file, fio.text);
+  const std::string text = plan::to_text(built_.plan);
+  base::write_file(folder_ / "plan.json", text);
+  const auto plan_bytes = plan::to_disk(text);
+  base::write_file(
+      folder_ / "plan.img",
+      std::string_view(reinterpret_cast<const char*>(plan_bytes.data()), plan_bytes.size()));
+  const std::uint64_t sectors = write_module_disk(parts_.module, folder_ / "module.img");
+  built_.disks.push_back({static_cast<std::uint16_t>(built_.disks.size()), "module",
+                          journal::Role::plan, journal::Initial::zero, sectors});
+}
+
+void Execution::start() {
+  sockets_.emplace();
+  if (host_.guardian != nullptr) guarded_sockets_ = host_.guardian->directory(sockets_->path());
+  const ServerOptions options{parts_.plugin, folder_, sockets_->path() / "nbd",
+                              server_config(scenario_, built_, folder_)};
+  server_.emplace(options, base::Deadline::after(kServerStart));
+  if (host_.guardian != nullptr) guarded_server_ = host_.guardian->process(server_->pid());
+  reader_.emplace(folder_);
+  machine_ = host_.make_machine(machine_config());
+  live_.phase = "starting";
+  line_.show(live_);
+  machine_->start(base::Deadline::after(kMachineStart));
+  base::write_file(folder_ / "machine.txt", machine_->description() + "\n");
+  live_.phase = "booting";
+  const auto now = Clock::now();
+  progress_.emplace(now, kBoot, milliseconds(scenario_.stall_ms));
+  asked_ = looked_ = now;
+}
+
+vm::MachineConfig Execution::machine_config() const {
+  vm::MachineConfig config;
+  config.name = "snapbed-" + std::to_string(::getpid());
+  config.kernel = parts_.kernel;
+  config.root_image = parts_.image;
+  config.firmware = vm::quick_firmware();
+  config.command_line = "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1";
+  for (const std::string& argument : scenario_.kernel_arguments)
+    config.command_line += " " + argument;
+  config.memory_mib =
+      options_.memory_mib.value_or(static_cast<std::uint32_t>(scenario_.memory_bytes >> 20U));
+  config.vcpus = static_cast<std::uint16_t>(options_.vcpus.value_or(scenario_.vcpus));
+  config.accel = host_.accel;
+  config.console_file = folder_ / kConsoleFile;
+  config.work_dir = sockets_->path();
+  for (const journal::Disk& disk : built_.disks) {
+    vm::Disk out;
+    out.name = disk.name;
+    out.socket = sockets_->path() / "nbd";
+    out.read_only = disk.role == journal::Role::plan;
+    out.merge_requests = scenario_.rules.empty();
+    for (const scenario::Disk& asked : scenario_.disks)
+      if (asked.name == disk.name) out.logical_block = asked.logical_block;
+    config.disks.push_back(out);
+  }
+  return config;
+}
+
+void Execution::watch() {
+  while (step()) {
+  }
+}
+
+bool Execution::step() {
+  if (interrupted()) return end(Ending::interrupted, "interrupted by a signal");
+  // Marks first: what the guest said before it died counts.
+  for (auto event = server_->next(kTurn); event; event = server_->next(milliseconds(0)))
+    if (!handle(*event)) return false;
+  if (!look_at_console() || !look_at_machine() || !look_at_clock()) return false;
+  line_.show(live_);
+  return true;
+}
+
+bool Execution::handle(const ServerEvent& event) {
+  switch (event.kind) {
+    case ServerEvent::Kind::mark:
+      return handle_mark(event.mark);
+    case ServerEvent::Kind::stats:
+      live_.writes = event.line.value("writes", std::uint64_t{0});
+      progress_->health(Clock::now(),
+                        {event.line.value("all_requests", std::uint64_t{0}),
+                         milliseconds(event.line.value("oldest_ms", std::int64_t{0}))});
+      return true;
+    case ServerEvent::Kind::error:
+      return end(is_full(event.what) ? Ending::host_disk_full : Ending::server_failed, event.what);
+    case ServerEvent::Kind::ended:
+      return end(Ending::server_failed, event.what);
+    case ServerEvent::Kind::ready:
+      return true;
+  }
+  return true;
+}
+
+bool Execution::handle_mark(const plan::Mark& mark) {
+  progress_->mark(Clock::now());
+  live_.cycle = std::max(live_.cycle, mark.cycle);
+  const nlohmann::json text = object_of(mark.text);
+  switch (mark.kind) {
+    case plan::MarkKind::boot:
+      run_.booted = true;
+      kernel_ = text.value("kernel", "");
+      return true;
+    case plan::MarkKind::step_begin:
+      live_.phase = text.value("op", "");
+      return true;
+    case plan::MarkKind::cycle_end:
+      return judge_cycle(mark);
+    case plan::MarkKind::fatal:
+      return end(
+          text.value("module", false) ? Ending::module_broke_interface : Ending::agent_failed,
+          "the agent in the guest gave up: " + text.value("what", mark.text));
+    case plan::MarkKind::done:
+      power_off_ = base::Deadline::after(kPowerOff);
+      live_.phase = "powering off";
+      server_->answer(mark.sequence);
+      return true;
+    default:
+      return true;
+  }
+}
+
+bool Execution::judge_cycle(const plan::Mark& mark) {
+  live_.phase = "judging";
+  line_.show(live_);
+  reader_->poll(journal_);
+  const std::uint32_t first = judged_cycle_ == 0 ? 0 : mark.cycle;
+  judged_cycle_ = mark.cycle;
+  const model::Report report =
+      model::judge(journal_, expectations_, files_reader(folder_), model::Scope{first, mark.cycle});
+  live_.sectors_judged += report.sectors_judged;
+  live_.snapshots += report.snapshots;
+  progress_->forgive(Clock::now());
+  if (any_failed(report))
+    return end(Ending::finding, fmt::format("judging cycle {} found something", mark.cycle));
+  server_->answer(mark.sequence);
+  return true;
+}
+
+void Execution::read_console() {
+  std::ifstream in(folder_ / kConsoleFile, std::ios::binary);
+  if (!in) return;  // QEMU has not made it yet
+  in.seekg(static_cast<std::streamoff>(console_offset_));
+  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (bytes.empty()) return;
+  console_offset_ += bytes.size();
+  console_.feed(bytes);
+  console_tail_ += bytes;
+  if (console_tail_.size() > kConsoleTail)
+    console_tail_.erase(0, console_tail_.size() - kConsoleTail);
+  console_changed_ = Clock::now();
+}
+
+bool Execution::look_at_console() {
+  read_console();
+  // Before the first mark the reason is a boot that failed; look_at_machine and the clock tell it.
+  if (console_.found() == 0 || !run_.booted) return true;
+  const bool silent = console_changed_ && Clock::now() - *console_changed_ > kConsoleSilence;
+  if (!silent) return true;
+  return end(Ending::finding, "the guest's kernel complained");
+}
+
+bool Execution::look_at_machine() {
+  const auto now = Clock::now();
+  if (now - looked_ < kMachineLook) return true;
+  looked_ = now;
+  if (machine_->alive()) {
+    if (power_off_ && power_off_->passed())
+      return end(Ending::guest_hung,
+                 fmt::format("the guest did not power off within {} s of its last step",
+                             kPowerOff.count()));
+    return true;
+  }
+  // Its last marks may still be in the channel.
+  for (auto event = server_->next(kTurn); event; event = server_->next(milliseconds(0)))
+    if (!handle(*event)) return false;
+  read_console();
+  if (power_off_) return end(Ending::done, "");
+  const std::string last = last_line(console_tail_);
+  if (!run_.booted)
+    return end(Ending::no_boot,
+               "the machine ended before the agent's first mark; its console ends with: " + last);
+  if (console_tail_.find(kAgentDied) != std::string::npos)
+    return end(Ending::agent_failed, "the agent died in the guest: " + last);
+  return end(Ending::guest_died, "the machine ended in the middle of its plan (" + live_.phase +
+                                     "); its console ends with: " + last);
+}
+
+bool Execution::look_at_clock() {
+  const auto now = Clock::now();
+  if (now - asked_ >= kStats) {
+    asked_ = now;
+    server_->ask_stats();
+  }
+  if (power_off_) return true;
+  const auto stall = progress_->look(now);
+  if (!stall) return true;
+  const std::string what = progress_->describe(now) + " (" + live_.phase + ")";
+  switch (*stall) {
+    case Stall::boot:
+      return end(Ending::no_boot, what + "; its console ends with: " + last_line(console_tail_));
+    case Stall::server:
+      return end(Ending::server_stuck, what);
+    case Stall::guest:
+      return end(Ending::guest_hung, what);
+  }
+  return true;
+}
+
+// The server's journal is closed by its orderly quit, whatever the machine's fate was.
+void Execution::finish() {
+  live_.phase = "ending";
+  line_.show(live_);
+  if (machine_) machine_->kill();
+  machine_.reset();
+  if (server_) {
+    try {
+      server_->quit(base::Deadline::after(kServerQuit));
+    } catch (const std::exception& error) {
+      if (run_.ending == Ending::done)
+        run_.ending = Ending::server_failed, run_.what = error.what();
+    }
+  }
+  guarded_server_.release();
+  server_.reset();
+  guarded_sockets_.release();
+  sockets_.reset();
+  read_console();
+  console_.finish();
+  std::error_code ignored;
+  if (!options_.keep)
+    for (const char* file : {"plan.img", "module.img"}) fs::remove(folder_ / file, ignored);
+}
+
+// The verdict's report: the whole run when it came to its end, else the cycles that did.
+void Execution::judge_all() {
+  if (reader_) {
+    live_.phase = "judging";
+    line_.show(live_);
+    reader_->poll(journal_);
+    const bool whole = run_.ending == Ending::done;
+    if (whole || judged_cycle_ > 0)
+      report_ = model::judge(journal_, expectations_, files_reader(folder_),
+                             model::Scope{0, whole ? model::kAllCycles : judged_cycle_});
+    if (whole && !journal_.complete && report_.broken.empty())
+      report_.broken = "the journal is cut short: " + journal_.trouble;
+    if (run_.booted) extract_fio(folder_, journal_);
+    if (whole) run_.rules_not_fired = rules_not_fired(scenario_, journal_);
+  }
+  report_.checks["log"] = log_check(console_);
+  model::CheckResult watchdog;
+  watchdog.exercised["steps"] = count_marks(journal_, plan::MarkKind::step_end);
+  watchdog.outcome = run_.ending == Ending::guest_hung ? model::Outcome::fail
+                     : watchdog.exercised["steps"] > 0 ? model::Outcome::pass
+                                                       : model::Outcome::not_run;
+  if (watchdog.outcome == model::Outcome::not_run) watchdog.reason = "no step came to its end";
+  if (watchdog.outcome == model::Outcome::fail) {
+    watchdog.found = 1;
+    watchdog.findings.push_back({"watchdog", "", live_.cycle, run_.what});
+  }
+  report_.checks["watchdog"] = watchdog;
+}
+
+}  // namespace snapbed::runner

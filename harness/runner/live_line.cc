@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "runner/live_line.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace snapbed::runner {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kRewrite{200};
+constexpr std::chrono::seconds kPlainLine{15};
+
+}  // namespace
+
+std::string live_text(const LiveState& state, double elapsed_s) {
+  return fmt::format("{:<14} cycle {}/{}  {} writes  {} snapshots  {} sectors judged  {:.0f} s",
+                     state.phase, state.cycle, state.cycles, state.writes, state.snapshots,
+                     state.sectors_judged, elapsed_s);
+}
+
+LiveLine::LiveLine(std::string title)
+    : title_(std::move(title)), terminal_(::isatty(STDOUT_FILENO) == 1), start_(Clock::now()) {
+}
+
+LiveLine::~LiveLine() {
+  if (terminal_) std::printf("\r\x1b[K");
+  std::fflush(stdout);
+}
+
+void LiveLine::show(const LiveState& state) {
+  const auto now = Clock::now();
+  const bool due = terminal_ ? now - shown_ >= kRewrite
+                             : state.cycle != shown_cycle_ || now - shown_ >= kPlainLine;
+  if (!due) return;
+  shown_ = now;
+  shown_cycle_ = state.cycle;
+  const std::string text = live_text(state, std::chrono::duration<double>(now - start_).count());
+  if (terminal_)
+    std::printf("\r%s  %s\x1b[K", title_.c_str(), text.c_str());
+  else
+    std::printf("%s  %s\n", title_.c_str(), text.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace snapbed::runner

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Options first, then the environment, then the build tree.
+#include "runner/parts.h"
+
+#include <fmt/format.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/process.h"
+
+namespace snapbed::runner {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path find_part(const std::string& what, const fs::path& wanted, const char* variable,
+                   const std::string& option, const fs::path& built) {
+  fs::path path = wanted;
+  std::string origin = option;
+  if (path.empty()) {
+    if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') {
+      path = value;
+      origin = variable;
+    } else {
+      path = built;
+      origin = fmt::format("the build tree; `make` builds it, {} names another", option);
+    }
+  }
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored))
+    throw PartMissing(fmt::format("the {} {} is not there (from {})", what, path.string(), origin));
+  return fs::absolute(path);
+}
+
+}  // namespace
+
+Parts find_parts(const Parts& wanted, const fs::path& program) {
+  const fs::path build = program.parent_path().parent_path().parent_path();
+  const fs::path made = build / "artifacts";
+  Parts parts;
+  parts.kernel = find_part("kernel", wanted.kernel, "SNAPBED_KERNEL", "--kernel", made / "bzImage");
+  parts.module =
+      find_part("module", wanted.module, "SNAPBED_MODULE", "--module", made / "blksnap.ko");
+  parts.image =
+      find_part("root image", wanted.image, "SNAPBED_IMAGE", "--image", made / "root.erofs");
+  parts.plugin = find_part("server plugin", wanted.plugin, "SNAPBED_PLUGIN", "--plugin",
+                           build / "harness/recorder/nbdkit-snapbed-plugin.so");
+  return parts;
+}
+
+void require_programs() {
+  const std::pair<const char*, const char*> needed[] = {{"nbdkit", "nbdkit"},
+                                                        {"qemu-system-x86_64", "qemu-system-x86"}};
+  for (const auto& [program, package] : needed)
+    if (!base::find_program(program))
+      throw PartMissing(fmt::format(
+          "the program {} is not in PATH; `make deps` or `apt-get install {}` brings it", program,
+          package));
+}
+
+ModuleFacts module_facts(const fs::path& module) {
+  const std::string bytes = base::read_file(module);
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  ModuleFacts facts;
+  facts.hash = fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  // modinfo is a section of NUL-terminated "key=value" strings.
+  const std::string key = std::string(1, '\0') + "version=";
+  if (const auto at = bytes.find(key); at != std::string::npos)
+    facts.version = bytes.c_str() + at + key.size();
+  return facts;
+}
+
+}  // namespace snapbed::runner

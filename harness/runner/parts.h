@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The files a run is made of: kernel, module, root image and server plugin; where they are looked
+// for, and what they are.
+#pragma once
+
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+namespace snapbed::runner {
+
+// A part is not there; what() is one line naming it, where it was looked for and what makes it.
+class PartMissing : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct Parts {
+  std::filesystem::path kernel;
+  std::filesystem::path module;
+  std::filesystem::path image;
+  std::filesystem::path plugin;
+};
+
+// Empty fields of `wanted` are filled from SNAPBED_KERNEL, SNAPBED_MODULE, SNAPBED_IMAGE,
+// SNAPBED_PLUGIN, then from what `make` leaves beside the program: BUILD/artifacts/bzImage,
+// blksnap.ko, root.erofs and BUILD/harness/recorder/nbdkit-snapbed-plugin.so, with BUILD two
+// folders above the folder of `program`. Paths come back absolute. Throws PartMissing.
+Parts find_parts(const Parts& wanted, const std::filesystem::path& program);
+
+// Throws PartMissing unless nbdkit and QEMU are in PATH.
+void require_programs();
+
+struct ModuleFacts {
+  std::string version;  // of its modinfo, "" when it has none
+  std::string hash;     // XXH3-128 of the file, 32 hex digits
+};
+ModuleFacts module_facts(const std::filesystem::path& module);
+
+}  // namespace snapbed::runner

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Signs of life move the last moment; looking compares with the bounds.
+#include "runner/progress.h"
+
+#include <fmt/format.h>
+
+namespace snapbed::runner {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+Progress::Progress(Moment start, milliseconds boot, milliseconds stall, milliseconds server)
+    : last_(start), boot_(boot), stall_(stall), server_(server) {
+}
+
+void Progress::mark(Moment now) {
+  booted_ = true;
+  last_ = now;
+}
+
+void Progress::health(Moment now, const ServerHealth& health) {
+  oldest_ = health.oldest;
+  // Before the first mark requests are the kernel looking for partitions: no proof of a boot.
+  if (booted_ && health.requests != requests_) last_ = now;
+  requests_ = health.requests;
+}
+
+void Progress::forgive(Moment now) {
+  last_ = now;
+}
+
+std::optional<Stall> Progress::look(Moment now) const {
+  // A request that is merely slow while others end is no stall yet, but a server that owes one
+  // for so long has failed the guest, and whatever the guest does next is not its fault.
+  if (booted_ && now - last_ > server_ && oldest_ > server_) return Stall::server;
+  if (now - last_ <= (booted_ ? stall_ : boot_)) return std::nullopt;
+  return booted_ ? Stall::guest : Stall::boot;
+}
+
+std::string Progress::describe(Moment now) const {
+  const double seconds =
+      static_cast<double>(duration_cast<milliseconds>(now - last_).count()) / 1000.0;
+  if (!booted_) return fmt::format("no mark of the agent within {:.0f} s of power-on", seconds);
+  return fmt::format(
+      "no mark and no request for {:.0f} s; the oldest request the server owes is {} ms old",
+      seconds, oldest_.count());
+}
+
+}  // namespace snapbed::runner

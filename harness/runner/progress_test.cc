@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "runner/progress.h"
+
+#include <gtest/gtest.h>
+
+namespace snapbed::runner {
+namespace {
+
+using std::chrono::seconds;
+
+class ProgressTest : public ::testing::Test {
+ protected:
+  Moment at(int second) const { return start_ + seconds(second); }
+  Moment start_{};
+  Progress progress_{start_, seconds(30), seconds(60)};
+};
+
+TEST_F(ProgressTest, BootHasItsOwnDeadlineThatRequestsDoNotMove) {
+  progress_.health(at(29), {100, seconds(0)});
+  EXPECT_EQ(progress_.look(at(30)), std::nullopt);
+  EXPECT_EQ(progress_.look(at(31)), Stall::boot);
+}
+
+TEST_F(ProgressTest, MarksAndRequestsAreProgress) {
+  progress_.mark(at(10));
+  EXPECT_EQ(progress_.look(at(70)), std::nullopt);
+  EXPECT_EQ(progress_.look(at(71)), Stall::guest);
+  progress_.health(at(69), {5, seconds(0)});
+  EXPECT_EQ(progress_.look(at(120)), std::nullopt);
+  progress_.health(at(128), {5, seconds(0)});
+  EXPECT_EQ(progress_.look(at(130)), Stall::guest) << "the same count is no progress";
+}
+
+TEST_F(ProgressTest, ARequestTheServerOwesIsTheServersFault) {
+  progress_.mark(at(10));
+  progress_.health(at(20), {5, seconds(1)});
+  progress_.health(at(27), {5, seconds(7)});
+  EXPECT_EQ(progress_.look(at(27)), Stall::server);
+}
+
+TEST_F(ProgressTest, ASlowRequestWhileOthersEndIsNoStall) {
+  progress_.mark(at(10));
+  progress_.health(at(20), {5, seconds(7)});
+  progress_.health(at(21), {6, seconds(8)});
+  EXPECT_EQ(progress_.look(at(22)), std::nullopt);
+}
+
+TEST_F(ProgressTest, JudgingIsForgiven) {
+  progress_.mark(at(10));
+  progress_.forgive(at(100));
+  EXPECT_EQ(progress_.look(at(150)), std::nullopt);
+}
+
+}  // namespace
+}  // namespace snapbed::runner

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Which of several troubles becomes the verdict, and that nothing passes on nothing.
+#include "runner/verdict.h"
+
+#include <gtest/gtest.h>
+
+namespace snapbed::runner {
+namespace {
+
+using model::CheckResult;
+using model::Outcome;
+using model::Report;
+
+CheckResult check(Outcome outcome, const std::string& text = "") {
+  CheckResult result;
+  result.outcome = outcome;
+  result.exercised["things"] = 5;
+  if (outcome == Outcome::fail) {
+    result.findings.push_back({"x", "data0", 3, text});
+    result.found = 1;
+  }
+  if (outcome == Outcome::not_run) result.reason = text;
+  return result;
+}
+
+Report good() {
+  Report report;
+  report.checks["cut"] = check(Outcome::pass);
+  report.checks["log"] = check(Outcome::pass);
+  report.checks["watchdog"] = check(Outcome::pass);
+  return report;
+}
+
+Run done() {
+  Run run;
+  run.booted = true;
+  return run;
+}
+
+Run ended(Ending ending) {
+  auto run = done();
+  run.ending = ending;
+  run.what = "what happened";
+  return run;
+}
+
+void expect(const Decision& decision, Status status, Reason reason) {
+  EXPECT_EQ(to_string(decision.status), to_string(status)) << decision.explanation;
+  EXPECT_EQ(to_string(decision.reason), to_string(reason)) << decision.explanation;
+}
+
+TEST(Decide, PassesOnlyWhenSomethingWasJudged) {
+  expect(decide(done(), good()), Status::pass, Reason::all_checks_passed);
+  expect(decide(done(), Report{}), Status::broken, Reason::not_exercised);
+}
+
+TEST(Decide, AFindingIsAFailureAndNamesItsCheck) {
+  Report report = good();
+  report.checks["cut"] = check(Outcome::fail, "sector 8 is older than the take");
+  report.checks["log"] = check(Outcome::fail, "WARNING");
+  const Decision decision = decide(ended(Ending::finding), report);
+  expect(decision, Status::fail, Reason::check_failed);
+  EXPECT_EQ(decision.explanation, "check cut of data0, cycle 3: sector 8 is older than the take");
+}
+
+TEST(Decide, ChecksNotRunAreBroken) {
+  Report report = good();
+  report.checks["twice"] = check(Outcome::not_run, "sectors_overwritten was 5, at least 1000");
+  expect(decide(done(), report), Status::broken, Reason::not_exercised);
+}
+
+TEST(Decide, AnUnsoundRecordProvesNothing) {
+  Report report = good();
+  report.broken = "mark 7 is missing";
+  expect(decide(done(), report), Status::broken, Reason::record_unsound);
+  report.checks["cut"] = check(Outcome::fail, "x");
+  expect(decide(done(), report), Status::broken, Reason::record_unsound);
+}
+
+TEST(Decide, ARuleThatNeverFiredIsBroken) {
+  auto run = done();
+  run.rules_not_fired = {1};
+  const Decision decision = decide(run, good());
+  expect(decision, Status::broken, Reason::rule_never_fired);
+  EXPECT_EQ(decision.explanation, "rule 2 of the scenario met no request");
+}
+
+TEST(Decide, BeforeTheFirstMarkNothingIsTheModulesFault) {
+  Report report = good();
+  report.checks["log"] = check(Outcome::fail, "panic");
+  auto run = ended(Ending::no_boot);
+  run.booted = false;
+  expect(decide(run, report), Status::broken, Reason::no_boot);
+}
+
+TEST(Decide, AfterItPanicDeathAndHangAreFailures) {
+  Report report = good();
+  report.checks["log"] = check(Outcome::fail, "panic");
+  expect(decide(ended(Ending::guest_died), report), Status::fail, Reason::kernel_log);
+  expect(decide(ended(Ending::guest_died), good()), Status::fail, Reason::guest_died);
+  expect(decide(ended(Ending::guest_hung), good()), Status::fail, Reason::guest_hung);
+  expect(decide(ended(Ending::module_broke_interface), good()), Status::fail,
+         Reason::module_broke_interface);
+}
+
+TEST(Decide, HostTroubleIsBrokenWhateverElseWasFound) {
+  Report report = good();
+  report.checks["cut"] = check(Outcome::fail, "x");
+  expect(decide(ended(Ending::server_stuck), report), Status::broken, Reason::server_stuck);
+  expect(decide(ended(Ending::host_disk_full), report), Status::broken, Reason::host_disk_full);
+  expect(decide(ended(Ending::interrupted), report), Status::broken, Reason::interrupted);
+  expect(decide(ended(Ending::part_missing), Report{}), Status::broken, Reason::part_missing);
+}
+
+TEST(VerdictJson, HoldsWhatReadersAreTold) {
+  Report report = good();
+  report.checks["twice"] = check(Outcome::not_run, "nothing");
+  Setting setting;
+  setting.scenario = "storm";
+  setting.seed = 7;
+  const auto json = to_json(setting, decide(done(), report), report);
+  for (const char* key : {"scenario", "seed", "verdict", "reason", "repeat", "cycles", "snapshots",
+                          "writes", "bytes_written", "sectors_judged", "checks", "exercised",
+                          "wall_s", "accel", "kernel", "module", "findings"})
+    EXPECT_TRUE(json.contains(key)) << key;
+  EXPECT_EQ(json["checks"]["twice"], "not run");
+  EXPECT_EQ(json["exercised"]["cut"]["things"], 5);
+  EXPECT_EQ(json["verdict"], "broken");
+}
+
+TEST(Promise, IsKeptOnlyExactly) {
+  Report report = good();
+  report.checks["log"] = check(Outcome::fail, "panic");
+  const Decision decision = decide(done(), report);
+  EXPECT_EQ(difference({"fail", "kernel-log", "log"}, decision, report), "");
+  EXPECT_EQ(difference({"fail", std::nullopt, std::nullopt}, decision, report), "");
+  EXPECT_NE(difference({"broken", std::nullopt, std::nullopt}, decision, report), "");
+  EXPECT_NE(difference({"fail", "guest-died", std::nullopt}, decision, report), "");
+  EXPECT_NE(difference({"fail", std::nullopt, "cut"}, decision, report), "");
+}
+
+}  // namespace
+}  // namespace snapbed::runner
