@@ -29,7 +29,11 @@ class Events {
       }
     }
     const std::uint64_t minimum = storage_minimum();
-    if (low == 0 && minimum > 1 && snapshot_.destroyed != kNever) {
+    // A snapshot destroyed at once may go before anybody fetched its event: a whole copy is time
+    // enough.
+    const bool lived = std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(),
+                                   [](const Copy& copy) { return copy.finished; });
+    if (low == 0 && minimum > 1 && lived && snapshot_.destroyed != kNever) {
       add(snapshot_.destroyed,
           "no LOW_FREE_SPACE ever came, though a new snapshot has no storage and its first one "
           "waits "

@@ -99,6 +99,12 @@ std::uint64_t cycle_value(const CycleSummary& cycle, const std::string& counter)
 // "cycle.sectors_overwritten" binds every cycle that took a snapshot; the check that the count
 // belongs to is the one that did not run.
 void demand_cycles(Report& report, const std::string& counter, std::uint64_t least) {
+  constexpr const char* kKnown[] = {"writes",         "bytes_written",       "writes_across_take",
+                                    "sectors_judged", "sectors_overwritten", "snapshots"};
+  if (std::none_of(std::begin(kKnown), std::end(kKnown),
+                   [&](const char* known) { return counter == known; })) {
+    throw BrokenRecord("a minimum names cycle." + counter + ", which is not counted");
+  }
   const std::string check = counter == "sectors_overwritten" ? "twice" : "cut";
   for (const CycleSummary& cycle : report.cycles) {
     if (cycle.snapshots == 0) continue;
@@ -135,6 +141,9 @@ void demand(const Facts& facts, Report& report) {
     }
     if (check == "log" || check == "watchdog" || check == "abi" || check == "leak") continue;
     CheckResult& result = report.checks[check];
+    if (result.outcome != Outcome::not_run && !result.exercised.contains(counter)) {
+      throw BrokenRecord("a minimum names " + key + ", which is not counted");
+    }
     const std::uint64_t value = result.exercised[counter];
     if (value < least) {
       not_run(result, fmt::format("{} was {}, at least {} are demanded", counter, value, least));

@@ -42,6 +42,7 @@ class Story {
   std::vector<std::uint8_t> map{1, 0, 0, 0};
   Json map_answer = Json::object();
   bool self = true;
+  bool low = true;
 
   void write(std::uint64_t first, std::uint64_t count, std::uint64_t hash) {
     b.write(data, first, std::vector<std::uint64_t>(count, hash));
@@ -74,8 +75,10 @@ class Story {
   void hold(std::uint32_t cycle) {
     b.cycle = cycle;
     const std::uint32_t create = b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}});
-    b.mark(plan::MarkKind::event, create,
-           {{"snapshot", "s"}, {"code", "low"}, {"sectors", low_sectors}});
+    if (low) {
+      b.mark(plan::MarkKind::event, create,
+             {{"snapshot", "s"}, {"code", "low"}, {"sectors", low_sectors}});
+    }
     b.done(create);
     b.done(b.call("append", {{"snapshot", "s"}, {"device", "store0"}, {"ranges", {{0, 1024}}}}));
     write(8, 8, 0x22 + cycle);
@@ -347,11 +350,8 @@ TEST(Origin, AWriteOfNobodyIsFound) {
 
 TEST(Events, AMissingLowIsFound) {
   Story story;
-  story.start();
-  story.b.done(story.b.call("create", {{"snapshot", "t"}, {"devices", {"data0"}}}));
-  story.b.done(story.b.call("destroy", {{"snapshot", "t"}}));
-  story.stop();
-  expect_only(story.b.judge(), "events", "no LOW_FREE_SPACE ever came");
+  story.low = false;
+  expect_only(story.run(), "events", "no LOW_FREE_SPACE ever came");
 }
 
 TEST(Events, ALowWithAnotherSizeIsFound) {
@@ -466,6 +466,97 @@ TEST(Record, AStepThatNeverEndedIsJudgedAsFarAsItGoes) {
   story.b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}});
   const Report report = story.b.judge();
   EXPECT_EQ(all(report), "");
+}
+
+// A snapshot whose storage ran out: lost sectors give EIO, writes go on without a copy.
+TEST(Corrupted, LostSectorsMayGiveErrorsButNoOtherData) {
+  for (const bool lies : {false, true}) {
+    Story story;
+    story.reads_first = false;
+    story.stored = journal::sector_hash(journal::SectorBytes{});
+    story.before_copy_2 = [&] {
+      story.b.mark(plan::MarkKind::event, 0,
+                   {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+      story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
+      const std::uint32_t id = story.b.call(
+          "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", story.evidence_base}});
+      std::vector<std::uint64_t> shown(story.image.begin() + 16, story.image.end());
+      if (lies) shown[0] = 0xbad;
+      story.b.write(story.evidence, story.evidence_base,
+                    std::vector<std::uint64_t>(story.image.begin(), story.image.begin() + 8));
+      story.b.write(story.evidence, story.evidence_base + 16, shown);
+      story.b.mark(plan::MarkKind::read_error, id,
+                   {{"device", "data0"}, {"first", 8}, {"count", 8}, {"error", 5}});
+      story.b.done(id);
+      story.evidence_base += kSectors;
+    };
+    const Report report = story.run();
+    EXPECT_EQ(report.broken, "");
+    EXPECT_EQ(report.checks.at("cut").outcome, lies ? Outcome::fail : Outcome::pass) << all(report);
+    EXPECT_EQ(report.checks.at("order").outcome, Outcome::pass) << all(report);
+    EXPECT_EQ(report.checks.at("events").outcome, Outcome::pass) << all(report);
+    EXPECT_EQ(report.checks.at("order").exercised.at("withdrawn"), 1U);
+  }
+}
+
+TEST(Corrupted, AStoreAfterItsDeliveryIsFound) {
+  Story story;
+  story.before_destroy = [&] {
+    story.b.mark(plan::MarkKind::event, 0,
+                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+    story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
+    story.b.write(story.store, 40, {story.image[8]});
+  };
+  expect_only(story.run(), "store", "ends after CORRUPTED");
+}
+
+// Storage on the captured device: its sectors are nobody's image.
+TEST(StorageOnTheCapturedDevice, IsTakenOut) {
+  for (const std::uint64_t lies_at : {std::uint64_t{500}, std::uint64_t{300}}) {
+    Story story;
+    story.before_take = [&] {
+      story.b.done(story.b.call("append",
+                                {{"snapshot", "s"}, {"device", "data0"}, {"ranges", {{480, 32}}}}));
+    };
+    story.before_write = [&] { story.write(496, 8, 0x99); };
+    story.image_lies_at = story.copy_2_lies_at = lies_at;
+    const Report report = story.run();
+    EXPECT_EQ(report.checks.at("cut").outcome, lies_at >= 480 ? Outcome::pass : Outcome::fail);
+    EXPECT_EQ(report.checks.at("order").outcome, Outcome::pass) << all(report);
+    EXPECT_EQ(report.checks.at("map").outcome, Outcome::pass) << all(report);
+  }
+}
+
+// What the plan writes through an image is no contradiction, is stored by right and is marked.
+TEST(ImageWrites, AreTakenOutOfTheCutAndDemandedOfTheMap) {
+  Story story;
+  std::uint32_t step = 0;
+  story.before_copy_2 = [&] {
+    step = story.b.call(
+        "write_image", {{"snapshot", "s"}, {"device", "data0"}, {"writes", 1}, {"max_sectors", 1}});
+    const auto range = plan::scattered_ranges(1, step, kSectors, 1, 1).front();
+    story.image[range.first] = story.b.pattern(step, range.first);
+    story.b.write(story.store, 64, {story.b.pattern(step, range.first)});
+    story.map = {1, 0, 0, 0};
+    story.map[range.first / 128] = 1;
+    story.b.done(step);
+  };
+  EXPECT_EQ(all(story.run()), "");
+  Story silent;
+  silent.before_copy_2 = [&] {
+    silent.b.done(silent.b.call(
+        "write_image",
+        {{"snapshot", "s"}, {"device", "data0"}, {"writes", 200}, {"max_sectors", 8}}));
+  };
+  const Report report = silent.run();
+  EXPECT_THAT(report.checks.at("map").findings.at(0).text, HasSubstr("image write or mark_dirty"));
+}
+
+TEST(Minima, AnUnknownCounterIsBroken) {
+  Story story;
+  Expectations expectations;
+  expectations.minimum["twice.sectors_overwriten"] = 1;
+  EXPECT_THAT(story.run(expectations).broken, HasSubstr("not counted"));
 }
 
 TEST(Scope, OnlyTheCyclesAskedForAreReported) {

@@ -65,7 +65,8 @@ class Store {
  private:
   // The plan's own steps may prepare a storage disk; the module is not there before insmod.
   bool by_plan(const Request& request) const {
-    if (request.begin < facts_.history.inserted) return true;
+    const Stamp inserted = facts_.history.inserted;
+    if (inserted != kNever && request.begin < inserted) return true;
     return std::any_of(writers_.begin(), writers_.end(), [&](const Writer& writer) {
       const std::string& op = facts_.history.plan.steps[writer.step].op;
       if (op == "append" || op == "create" || writer.device.empty()) return false;
