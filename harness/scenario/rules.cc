@@ -52,8 +52,9 @@ nlohmann::json release(const Table& table, const Scenario& scenario) {
   nlohmann::json out = nlohmann::json::object();
   if (const auto* matched = table.table_or_null("match")) {
     const Table inner(*matched, table.file(), "\"match\" of a release");
-    inner.only({"disk", "op", "first", "count", "same_chunk"});
+    inner.only({"disk", "op", "first", "count", "same_chunk", "at"});
     match(inner, scenario, out["match"]);
+    if (inner.has("at")) out["match"]["at"] = inner.choice_or("at", "end", {"begin", "end"});
     if (inner.has("same_chunk")) out["match"]["same_chunk_bytes"] = inner.size("same_chunk");
   }
   if (const auto* marked = table.table_or_null("mark"))
@@ -66,7 +67,7 @@ nlohmann::json release(const Table& table, const Scenario& scenario) {
 
 nlohmann::json rule(const Table& table, const Scenario& scenario) {
   table.only({"action", "disk", "op", "first", "count", "occurrence", "probability", "after",
-              "until", "what", "release", "delay_ms"});
+              "until", "what", "release", "delay_ms", "error"});
   nlohmann::json out = {{"action", table.choice_or("action", "", {"hold", "delay", "fail"})}};
   match(table, scenario, out);
   if (table.has("occurrence")) out["occurrence"] = table.number_or("occurrence", 0, 0, kCountLimit);
@@ -88,6 +89,7 @@ nlohmann::json rule(const Table& table, const Scenario& scenario) {
       table.refuse_at("action",
                       "a hold has no \"release\"; expected {match, mark, count or time_ms}");
   }
+  if (table.has("error")) out["error"] = table.number_or("error", 5, 1, 133);
   if (out["action"] == "delay") {
     if (!table.has("delay_ms"))
       table.refuse_at("action", "a delay has no \"delay_ms\"; expected 1..60000");
