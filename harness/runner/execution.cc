@@ -296,7 +296,9 @@ bool Execution::look_at_machine() {
   const std::string last = last_line(console_tail_);
   if (!run_.booted)
     return end(Ending::no_boot,
-               "the machine ended before the agent's first mark; its console ends with: " + last);
+               "the machine ended before the agent's first mark; its console " +
+                   (console_.findings().empty() ? "ends with: " + last
+                                                : "says: " + console_.findings().front().title));
   if (console_tail_.find(kAgentDied) != std::string::npos)
     return end(Ending::agent_failed, "the agent died in the guest: " + last);
   return end(Ending::guest_died, "the machine ended in the middle of its plan (" + live_.phase +
