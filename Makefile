@@ -1,0 +1,96 @@
+# The front door. Every target says what it does while it does it, and does nothing twice.
+# `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+BUILD ?= $(CURDIR)/build
+ARTIFACTS := $(BUILD)/artifacts
+SNAPBED := $(BUILD)/harness/cli/snapbed
+VARIANT ?= plain
+SCENARIO ?= smoke/storm
+# What a run is made of can be given: KERNEL=bzImage MODULE=blksnap.ko SEED=N CYCLES=N
+RUN_OPTIONS := $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULE),--module $(MODULE)) \
+	$(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(OPTIONS)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  variables: SCENARIO= SEED= CYCLES= KERNEL= MODULE= VARIANT=plain|debug OPTIONS= MUTANT="
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing
+	@ci/deps.sh
+
+.PHONY: kernel
+kernel: deps ## build the guest kernel, cached outside the checkout
+	@mkdir -p $(ARTIFACTS)
+	@folder=$$(ci/kernel.sh --variant $(VARIANT)) && ln -sfn "$$folder/bzImage" $(ARTIFACTS)/bzImage \
+		&& ln -sfn "$$folder" $(ARTIFACTS)/kernel
+
+.PHONY: module
+module: kernel ## build blksnap.ko against it
+	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --output $(ARTIFACTS)/blksnap.ko
+
+.PHONY: harness
+harness: deps ## build snapbed, the recording server and the guest's agent
+	@ci/harness.sh --build $(BUILD)
+
+.PHONY: image
+image: harness ## build the guest's root file system, cached outside the checkout
+	@mkdir -p $(ARTIFACTS)
+	@images/build.sh --agent $(BUILD)/harness/agent/snapbed-agent --init $(BUILD)/harness/agent/snapbed-init \
+		--output $(ARTIFACTS)/root.erofs
+
+.PHONY: all
+all: module image harness ## everything a run needs
+
+.PHONY: storm
+storm: all ## the main job: storm two disks, take snapshots, judge every image and map
+	@$(SNAPBED) run smoke/storm $(RUN_OPTIONS)
+
+.PHONY: run
+run: all ## run SCENARIO= (default smoke/storm)
+	@$(SNAPBED) run $(SCENARIO) $(RUN_OPTIONS)
+
+.PHONY: smoke
+smoke: all ## all smoke scenarios
+	@$(SNAPBED) run @smoke $(RUN_OPTIONS)
+
+.PHONY: meta
+meta: all ## the scenarios that must fail, be broken, hang and oops
+	@$(SNAPBED) run @meta $(RUN_OPTIONS)
+
+.PHONY: mutants
+mutants: all ## put each known bug into the module: every one must be caught (MUTANT=name for one)
+	@ci/mutants.sh --build $(BUILD) $(MUTANT)
+
+.PHONY: lint
+lint: module ## shellcheck, shfmt, clang-format, checkpatch, sparse
+	@ci/lint.sh
+
+.PHONY: unit
+unit: harness ## unit tests under CTest
+	@ci/unit.sh --build $(BUILD)
+
+.PHONY: check
+check: ## everything CI asks: lint, unit tests with sanitizers, smoke and meta scenarios, mutants
+	@ci/check.sh
+
+.PHONY: bench
+bench: harness ## how fast the judge reads and judges a gigabyte of journal
+	@$(BUILD)/harness/model/snapbed_model_bench
+
+.PHONY: shell
+shell: all ## a shell in the guest with the scenario's disks attached
+	@$(SNAPBED) shell $(SCENARIO)
+
+.PHONY: doctor
+doctor: harness ## what this machine can do, and why
+	@$(SNAPBED) doctor
+
+.PHONY: clean
+clean: ## remove build/ and out/ (the cache outside stays)
+	@rm -rf $(BUILD) out

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and running snapbed needs, and says which.
+# Does nothing when all are there. Root installs directly; anybody else through sudo.
+# shellcheck source=ci/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+build=(build-essential cmake ninja-build pkg-config git rsync ca-certificates)
+kernel=(linux-source-6.1 flex bison bc libelf-dev libssl-dev kmod cpio xz-utils perl)
+harness=(libvirt-dev nbdkit-plugin-dev libnbd-dev libboost-dev libboost-filesystem-dev
+  libboost-system-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
+  libxxhash-dev libgtest-dev libgmock-dev libbenchmark-dev)
+machine=(qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu nbdkit libnbd-bin seabios)
+guest=(busybox-static fio e2fsprogs xfsprogs dmsetup erofs-utils util-linux)
+checks=(shellcheck shfmt clang-format clang-tidy sparse)
+
+missing=()
+for package in "${build[@]}" "${kernel[@]}" "${harness[@]}" "${machine[@]}" "${guest[@]}" "${checks[@]}"; do
+  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+command -v apt-get >/dev/null || die "apt-get is not here: snapbed installs Debian 12 packages; missing: ${missing[*]}"
+as_root=(env DEBIAN_FRONTEND=noninteractive)
+if ((EUID != 0)); then
+  command -v sudo >/dev/null || die "not root and no sudo: install these packages first: ${missing[*]}"
+  say "using sudo to install packages"
+  as_root=(sudo "${as_root[@]}")
+fi
+say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+mkdir --parents "$cache"
+log=$cache/apt.log
+: >"$log"
+run_logged "$log" "${as_root[@]}" apt-get --quiet update
+run_logged "$log" "${as_root[@]}" apt-get --quiet --yes --no-install-recommends install "${missing[@]}"
