@@ -10,7 +10,7 @@ BUILD ?= $(CURDIR)/build
 ARTIFACTS := $(BUILD)/artifacts
 SNAPBED := $(BUILD)/harness/cli/snapbed
 VARIANT ?= plain
-SCENARIO ?= smoke/storm
+SCENARIO ?= storm
 # What a run is made of can be given: KERNEL=bzImage MODULE=blksnap.ko SEED=N CYCLES=N
 RUN_OPTIONS := $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULE),--module $(MODULE)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(OPTIONS)
@@ -49,10 +49,10 @@ all: module image harness ## everything a run needs
 
 .PHONY: storm
 storm: all ## the main job: storm two disks, take snapshots, judge every image and map
-	@$(SNAPBED) run smoke/storm $(RUN_OPTIONS)
+	@$(SNAPBED) run storm $(RUN_OPTIONS)
 
 .PHONY: run
-run: all ## run SCENARIO= (default smoke/storm)
+run: all ## run SCENARIO= (default storm)
 	@$(SNAPBED) run $(SCENARIO) $(RUN_OPTIONS)
 
 .PHONY: smoke
