@@ -208,7 +208,10 @@ nlohmann::json server_config(const scenario::Scenario& scenario, const scenario:
         {"initial", disk.initial == journal::Initial::seeded ? "seeded" : "zero"},
         {"bytes", disk.sectors * journal::kSectorBytes}};
     for (const scenario::Disk& asked : scenario.disks)
-      if (asked.name == disk.name) entry["logical_block"] = asked.logical_block;
+      if (asked.name == disk.name) {
+        entry["logical_block"] = asked.logical_block;
+        entry["discard"] = asked.discard;
+      }
     if (disk.name == "plan") entry["content"] = (folder / "plan.img").string();
     if (disk.name == "module") entry["content"] = (folder / "module.img").string();
     disks.push_back(entry);
