@@ -22,12 +22,15 @@ const std::vector<std::string> kChecks = {"cut",    "twice",  "map",   "chain", 
 const std::vector<std::string> kCycleCounters = {
     "writes",         "bytes_written",       "writes_across_take",
     "sectors_judged", "sectors_overwritten", "snapshots"};
-const std::vector<std::string> kOurDisks = {"plan", "marks", "evidence", "files"};
+const std::vector<std::string> kOurDisks = {"plan", "marks", "evidence", "files", "module"};
 
 std::string read_text(const std::filesystem::path& path, const std::string& where) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error))
-    throw BadScenario(where + " " + path.string() + " is not there; expected a regular file");
+    throw BadScenario(
+        where + " " + path.string() +
+        (std::filesystem::exists(path, error) ? " is no regular file" : " is not there") +
+        "; expected a regular file");
   const auto bytes = std::filesystem::file_size(path, error);
   if (error || bytes > kFileBytesLimit)
     throw BadScenario(where + " " + path.string() + " has " + std::to_string(bytes) +
@@ -140,9 +143,11 @@ Fio read_fio(const Table& table, const Scenario& scenario, const std::filesystem
   check_name(table, "name", fio.name, taken);
   fio.file = table.text("file");
   // The archive keeps fio files by their name in one folder.
-  if (std::filesystem::path(fio.file).filename() != fio.file)
+  const std::filesystem::path path(fio.file);
+  if (path.filename() != path || path.extension() != ".fio")
     table.refuse_at("file", "fio job file \"" + fio.file +
-                                "\" is a path; expected the name of a file beside the scenario");
+                                "\" is not usable; expected the name NAME.fio of a file beside " +
+                                "the scenario");
   fio.text = read_text(folder / fio.file,
                        table.file() + ":" + std::to_string(table.line("file")) + ": fio job file");
   if (fio.text.find('[') == std::string::npos)

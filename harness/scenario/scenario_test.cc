@@ -136,6 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"size = \"64M\"", "", "has no \"size\""},
         Wrong{"name = \"data1\"", "name = \"data0\"", "used twice"},
         Wrong{"name = \"data1\"", "name = \"marks\"", "testbed's own"},
+        Wrong{"name = \"data1\"", "name = \"module\"", "testbed's own"},
         Wrong{"name = \"data1\"", "name = \"../etc\"", "not usable"},
         Wrong{"role = \"storage\"", "role = \"storge\"", "(nearest: storage)"},
         Wrong{"tags = [\"smoke\"]", "tags = [\"smok\"]", "(nearest: smoke)"},
@@ -166,7 +167,12 @@ TEST(Scenario, MissingFilesAreNamed) {
               HasSubstr("promises.toml:39: fio job file /nonexistent/small.fio is not there"));
   EXPECT_THROW(load("/nonexistent/a.toml"), BadScenario);
   EXPECT_THAT(error_of(kGood + "[[fio]]\nname = \"small\"\nfile = \"../small.fio\"\n"),
-              HasSubstr("expected the name of a file beside"));
+              HasSubstr("expected the name NAME.fio of a file beside"));
+  EXPECT_THAT(error_of(kGood + "[[fio]]\nname = \"small\"\nfile = \"plan.json\"\n"),
+              HasSubstr("expected the name NAME.fio of a file beside"))
+      << "it would be archived over the run's own";
+  EXPECT_THAT(error_of(kGood + "[[fio]]\nname = \"module\"\nfile = \"small.fio\"\n"),
+              HasSubstr("testbed's own"));
 }
 
 TEST(Scenario, FioReferencesAreChecked) {
