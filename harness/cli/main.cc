@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/commands.h"
+#include "scenario/words.h"
 
 namespace {
 
@@ -29,7 +30,14 @@ void add_parts(CLI::App& command, CommonOptions& options) {
 
 void add_run(CLI::App& command, CommonOptions& options) {
   command.add_option("scenario", options.names, "files, names or @tags")->required();
-  command.add_option("--seed", options.seed, "seed; default: from the clock");
+  // CLI11 takes -1 and what does not fit for the largest number there is.
+  command.add_option("--seed", options.seed, "seed; default: from the clock")
+      ->check([](const std::string& text) {
+        return snapbed::scenario::parse_number(text)
+                   ? std::string()
+                   : "the seed " + text + " is not usable; expected a number 0.." +
+                         std::to_string(~std::uint64_t{0});
+      });
   command.add_option("--cycles", options.cycles, "cycles instead of the scenario's")
       ->check(CLI::Range(1, 100000));
   command.add_option(
