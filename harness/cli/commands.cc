@@ -133,7 +133,9 @@ int verify(const CommonOptions& options) {
   const runner::Result result = runner::verify(options.folder);
   const scenario::Scenario scenario = runner::archived_scenario(options.folder);
   runner::print_result(scenario, result);
-  return static_cast<int>(result.decision.status);
+  // 130 is for the one who was interrupted, not for its record.
+  const int status = runner::exit_status(scenario, result);
+  return status == kInterrupted ? kBroken : status;
 }
 
 int print_journal(const CommonOptions& options) {

@@ -16,6 +16,7 @@ namespace snapbed::cli {
 
 inline constexpr int kBadInput = 2;
 inline constexpr int kBroken = 3;
+inline constexpr int kInterrupted = 130;
 
 struct CommonOptions {
   std::filesystem::path program;

@@ -74,6 +74,28 @@ model::CheckResult log_check(const vm::ConsoleParser& parser) {
   return result;
 }
 
+model::CheckResult watchdog_check(const journal::Journal& journal, const Run& run) {
+  model::CheckResult result;
+  std::uint32_t cycle = 0;
+  std::uint64_t steps = 0;
+  for (const journal::MarkBytes& bytes : journal.marks) {
+    const auto mark = plan::decode_mark(bytes.bytes);
+    if (!mark) continue;
+    cycle = std::max(cycle, mark->cycle);
+    steps += mark->kind == plan::MarkKind::step_end;
+  }
+  result.exercised["steps"] = steps;
+  result.outcome = run.ending == Ending::guest_hung ? model::Outcome::fail
+                   : steps > 0                      ? model::Outcome::pass
+                                                    : model::Outcome::not_run;
+  if (result.outcome == model::Outcome::not_run) result.reason = "no step came to its end";
+  if (result.outcome == model::Outcome::fail) {
+    result.found = 1;
+    result.findings.push_back({"watchdog", "", cycle, run.what});
+  }
+  return result;
+}
+
 std::vector<std::size_t> rules_not_fired(const scenario::Scenario& scenario,
                                          const journal::Journal& journal) {
   std::set<std::size_t> fired;

@@ -9,6 +9,7 @@
 #include "journal/record.h"
 #include "model/judge.h"
 #include "plan/mark.h"
+#include "runner/verdict.h"
 #include "scenario/scenario.h"
 #include "vm/console.h"
 
@@ -27,6 +28,9 @@ std::vector<std::regex> allowed_log(const scenario::Scenario& scenario);
 
 // The runner's own check: the kernel log. The parser must have been finished.
 model::CheckResult log_check(const vm::ConsoleParser& parser);
+
+// The runner's other check: that the guest went on. `run` is how the run ended.
+model::CheckResult watchdog_check(const journal::Journal& journal, const Run& run);
 
 // Number of rules of the scenario that met no request.
 std::vector<std::size_t> rules_not_fired(const scenario::Scenario& scenario,

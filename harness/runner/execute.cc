@@ -55,6 +55,32 @@ void write_verdict(const fs::path& folder, const Setting& setting, const Decisio
   base::write_file(folder / kVerdictFile, to_json(setting, decision, report).dump(2) + "\n");
 }
 
+// What stays in the folder when snapbed is killed: a verdict that is none, and what `verify` needs.
+void write_unfinished(const Result& result) {
+  Setting setting = result.setting;
+  setting.run.ending = Ending::interrupted;
+  setting.run.what = "the run did not come to its end: it is running, or snapbed was killed";
+  write_verdict(result.folder, setting, decide(setting.run, {}), {});
+}
+
+// How the run ended, as far as it told. A record that ends before the plan's end is not `done`,
+// whatever verdict.json says.
+Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal) {
+  Run run;
+  run.booted = count_marks(journal, plan::MarkKind::boot) > 0;
+  const bool done = count_marks(journal, plan::MarkKind::done) > 0;
+  const auto told = verdict.value("ending", nlohmann::json::object());
+  const auto ending = parse_ending(told.value("how", done ? "done" : "agent-failed"));
+  if (!ending)
+    throw std::runtime_error(std::string(kVerdictFile) + " says that the run ended by " +
+                             told.dump() + ", which this snapbed does not know");
+  run.ending = *ending;
+  run.what = told.value("what", "the record holds no mark of the plan's end");
+  if (run.ending == Ending::done && !done)
+    run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}};
+  return run;
+}
+
 }  // namespace
 
 Result execute(const scenario::Scenario& scenario, const Options& options, const Host& host) {
@@ -64,19 +90,21 @@ Result execute(const scenario::Scenario& scenario, const Options& options, const
   Result result;
   result.folder = make_run_folder(options.out, scenario.name, seed);
   point_latest(options.out, result.folder);
-  {
-    Execution execution(scenario, options, host, result.folder, seed, cycles);
-    execution.run();
-    result.report = execution.report();
-    result.decision = decide(execution.outcome(), result.report);
-    result.setting.kernel = execution.kernel();
-  }
   result.setting.scenario = scenario.name;
   result.setting.seed = seed;
   result.setting.cycles = cycles;
   result.setting.repeat = repeat_line(scenario, options, seed, cycles);
   result.setting.accel = vm::to_string(host.accel);
   describe_parts(options, result.setting);
+  write_unfinished(result);
+  {
+    Execution execution(scenario, options, host, result.folder, seed, cycles);
+    execution.run();
+    result.report = execution.report();
+    result.setting.run = execution.outcome();
+    result.setting.kernel = execution.kernel();
+  }
+  result.decision = decide(result.setting.run, result.report);
   result.setting.wall_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.broken_promise = promise_broken(scenario, result.decision, result.report);
@@ -101,18 +129,18 @@ Result verify(const fs::path& folder) {
 
   Result result;
   result.folder = folder;
-  Run run;
-  run.booted = count_marks(journal, plan::MarkKind::boot) > 0;
-  const bool done = count_marks(journal, plan::MarkKind::done) > 0;
+  Run& run = result.setting.run;
+  run = archived_run(before, journal);
+  const bool whole = run.ending == Ending::done;
   const auto ended = static_cast<std::uint32_t>(count_marks(journal, plan::MarkKind::cycle_end));
-  run.ending = done ? Ending::done : Ending::agent_failed;
-  run.what = "the record holds no mark of the plan's end";
-  run.rules_not_fired = rules_not_fired(scenario, journal);
-  result.report = model::judge(journal, expectations(scenario, cycles), files_reader(folder),
-                               model::Scope{0, done ? model::kAllCycles : ended});
+  if (whole) run.rules_not_fired = rules_not_fired(scenario, journal);
+  if (whole || ended > 0)
+    result.report = model::judge(journal, expectations(scenario, cycles), files_reader(folder),
+                                 model::Scope{0, whole ? model::kAllCycles : ended});
   if (!journal.complete && result.report.broken.empty())
     result.report.broken = "the journal is cut short: " + journal.trouble;
   result.report.checks["log"] = log_check(console);
+  result.report.checks["watchdog"] = watchdog_check(journal, run);
   result.decision = decide(run, result.report);
   if (!journal.complete && result.decision.status == Status::pass)
     result.decision = {Status::broken, Reason::record_unsound, result.report.broken};
@@ -122,6 +150,7 @@ Result verify(const fs::path& folder) {
   result.setting.repeat = before.value("repeat", "");
   result.setting.wall_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.broken_promise = promise_broken(scenario, result.decision, result.report);
   return result;
 }
 

@@ -367,17 +367,7 @@ void Execution::judge_all() {
     if (whole) run_.rules_not_fired = rules_not_fired(scenario_, journal_);
   }
   report_.checks["log"] = log_check(console_);
-  model::CheckResult watchdog;
-  watchdog.exercised["steps"] = count_marks(journal_, plan::MarkKind::step_end);
-  watchdog.outcome = run_.ending == Ending::guest_hung ? model::Outcome::fail
-                     : watchdog.exercised["steps"] > 0 ? model::Outcome::pass
-                                                       : model::Outcome::not_run;
-  if (watchdog.outcome == model::Outcome::not_run) watchdog.reason = "no step came to its end";
-  if (watchdog.outcome == model::Outcome::fail) {
-    watchdog.found = 1;
-    watchdog.findings.push_back({"watchdog", "", live_.cycle, run_.what});
-  }
-  report_.checks["watchdog"] = watchdog;
+  report_.checks["watchdog"] = watchdog_check(journal_, run_);
 }
 
 }  // namespace snapbed::runner

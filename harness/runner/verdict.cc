@@ -13,6 +13,22 @@ using model::CheckResult;
 using model::Outcome;
 using model::Report;
 
+constexpr std::pair<const char*, Ending> kEndings[] = {
+    {"done", Ending::done},
+    {"finding", Ending::finding},
+    {"no-boot", Ending::no_boot},
+    {"guest-died", Ending::guest_died},
+    {"guest-hung", Ending::guest_hung},
+    {"agent-failed", Ending::agent_failed},
+    {"module-broke-interface", Ending::module_broke_interface},
+    {"server-stuck", Ending::server_stuck},
+    {"server-failed", Ending::server_failed},
+    {"host-disk-full", Ending::host_disk_full},
+    {"part-missing", Ending::part_missing},
+    {"host-error", Ending::host_error},
+    {"interrupted", Ending::interrupted},
+};
+
 std::string outcome_text(Outcome outcome) {
   switch (outcome) {
     case Outcome::pass:
@@ -165,6 +181,18 @@ std::string to_string(Reason reason) {
   return "?";
 }
 
+std::string to_string(Ending ending) {
+  for (const auto& [name, value] : kEndings)
+    if (value == ending) return name;
+  return "?";
+}
+
+std::optional<Ending> parse_ending(const std::string& name) {
+  for (const auto& [known, value] : kEndings)
+    if (known == name) return value;
+  return std::nullopt;
+}
+
 Decision decide(const Run& run, const Report& report) {
   if (const auto reason = host_trouble(run.ending)) return {Status::broken, *reason, run.what};
   if (!run.booted || run.ending == Ending::no_boot)
@@ -186,6 +214,9 @@ Decision decide(const Run& run, const Report& report) {
   if (log_failed) return {Status::fail, Reason::kernel_log, paragraph(report, {"log"})};
   if (const auto reason = guest_trouble(run.ending)) return {Status::fail, *reason, run.what};
   if (run.ending == Ending::agent_failed) return {Status::broken, Reason::agent_failed, run.what};
+  // A run that was stopped for a finding has not come to its end, and must not pass without it.
+  if (run.ending == Ending::finding)
+    return {Status::broken, Reason::record_unsound, run.what + ", but nothing was found again"};
   return decide_quiet(run, report);
 }
 
@@ -203,6 +234,7 @@ nlohmann::json to_json(const Setting& setting, const Decision& decision, const R
       {"writes", report.writes},
       {"bytes_written", report.bytes_written},
       {"sectors_judged", report.sectors_judged},
+      {"ending", {{"how", to_string(setting.run.ending)}, {"what", setting.run.what}}},
       {"wall_s", setting.wall_s},
       {"accel", setting.accel},
       {"kernel", {{"release", setting.kernel}, {"file", setting.kernel_file}}},

@@ -57,6 +57,10 @@ enum class Ending : std::uint8_t {
   interrupted,
 };
 
+// The name in verdict.json, and the way back; nullopt when no ending is called so.
+std::string to_string(Ending ending);
+std::optional<Ending> parse_ending(const std::string& name);
+
 struct Run {
   Ending ending = Ending::done;
   std::string what;  // one line about an ending that is not `done`
@@ -86,6 +90,7 @@ struct Setting {
   std::string module_file;
   std::string module_version;
   std::string module_hash;
+  Run run;  // what the journal cannot tell a later judge
 };
 
 nlohmann::json to_json(const Setting& setting, const Decision& decision,

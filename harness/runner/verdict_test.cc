@@ -63,6 +63,10 @@ TEST(Decide, AFindingIsAFailureAndNamesItsCheck) {
   EXPECT_EQ(decision.explanation, "check cut of data0, cycle 3: sector 8 is older than the take");
 }
 
+TEST(Decide, ARunStoppedForAFindingNeverPassesWithoutIt) {
+  expect(decide(ended(Ending::finding), good()), Status::broken, Reason::record_unsound);
+}
+
 TEST(Decide, ChecksNotRunAreBroken) {
   Report report = good();
   report.checks["twice"] = check(Outcome::not_run, "sectors_overwritten was 5, at least 1000");
@@ -110,6 +114,17 @@ TEST(Decide, HostTroubleIsBrokenWhateverElseWasFound) {
   expect(decide(ended(Ending::host_disk_full), report), Status::broken, Reason::host_disk_full);
   expect(decide(ended(Ending::interrupted), report), Status::broken, Reason::interrupted);
   expect(decide(ended(Ending::part_missing), Report{}), Status::broken, Reason::part_missing);
+}
+
+TEST(VerdictJson, TellsAnEndingThatCanBeReadAgain) {
+  for (int i = 0; i <= static_cast<int>(Ending::interrupted); ++i) {
+    Setting setting;
+    setting.run = ended(static_cast<Ending>(i));
+    const auto json = to_json(setting, decide(setting.run, good()), good());
+    EXPECT_EQ(parse_ending(json["ending"]["how"]), setting.run.ending) << i;
+    EXPECT_EQ(json["ending"]["what"], "what happened");
+  }
+  EXPECT_EQ(parse_ending("?"), std::nullopt);
 }
 
 TEST(VerdictJson, HoldsWhatReadersAreTold) {
