@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -101,6 +103,26 @@ class LibvirtConnection {
 
 namespace {
 
+// Collects a QEMU that dies while it starts: we are its parent, and libvirt waits (80 s, seen) for
+// it to be gone. Goes when the start is over; the machine itself collects from then on.
+class Collector {
+ public:
+  explicit Collector(const std::filesystem::path& pid_file)
+      : thread_([this, pid_file](const std::stop_token& stop) {
+          std::unique_lock lock(mutex_);
+          const auto look = std::chrono::milliseconds(50);
+          while (!over_.wait_for(lock, stop, look, [&] { return stop.stop_requested(); })) {
+            pid_t pid = -1;
+            if (std::ifstream(pid_file) >> pid && pid > 0) ::waitpid(pid, nullptr, WNOHANG);
+          }
+        }) {}
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any over_;
+  std::jthread thread_;  // the last member: it uses the others
+};
+
 class LibvirtMachine : public Machine {
  public:
   LibvirtMachine(MachineConfig config, std::shared_ptr<LibvirtConnection> connection)
@@ -147,7 +169,11 @@ void LibvirtMachine::start(const base::Deadline& deadline) {
     throw std::runtime_error("machine " + config_.name + " was started before");
   // The embedded driver refuses AUTODESTROY; there the guardian does its work.
   const unsigned flags = connection_->root() ? 0 : VIR_DOMAIN_START_AUTODESTROY;
-  domain_ = virDomainCreateXML(connection_->get(), domain_xml(config_).c_str(), flags);
+  {
+    std::optional<Collector> collector;
+    if (connection_->root()) collector.emplace(connection_->root()->pid_file(config_.name));
+    domain_ = virDomainCreateXML(connection_->get(), domain_xml(config_).c_str(), flags);
+  }
   if (domain_ == nullptr) fail("starting machine " + config_.name);
   if (connection_->root()) watch_process(deadline);
 }
