@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include <cstdlib>
+#include <fstream>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -35,6 +36,29 @@ fs::path find_part(const std::string& what, const fs::path& wanted, const char* 
   return fs::absolute(path);
 }
 
+// A file of another kind would cost a boot to be found out, and then in the words of QEMU or of the
+// guest's kernel.
+bool holds(const fs::path& path, std::streamoff at, const std::string& wanted) {
+  std::string bytes(wanted.size(), '\0');
+  std::ifstream in(path, std::ios::binary);
+  in.seekg(at);
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return in && bytes == wanted;
+}
+
+void require_kinds(const Parts& parts) {
+  const std::string elf =
+      "\x7f"
+      "ELF";
+  if (!holds(parts.kernel, 0x202, "HdrS") && !holds(parts.kernel, 0, elf))
+    throw PartMissing(
+        fmt::format("the kernel {} is no kernel: neither bzImage nor ELF, or unreadable",
+                    parts.kernel.string()));
+  if (!holds(parts.module, 0, elf))
+    throw PartMissing(fmt::format("the module {} is no module: not an ELF file, or unreadable",
+                                  parts.module.string()));
+}
+
 }  // namespace
 
 Parts find_parts(const Parts& wanted, const fs::path& program) {
@@ -48,6 +72,7 @@ Parts find_parts(const Parts& wanted, const fs::path& program) {
       find_part("root image", wanted.image, "SNAPBED_IMAGE", "--image", made / "root.erofs");
   parts.plugin = find_part("server plugin", wanted.plugin, "SNAPBED_PLUGIN", "--plugin",
                            build / "harness/recorder/nbdkit-snapbed-plugin.so");
+  require_kinds(parts);
   return parts;
 }
 

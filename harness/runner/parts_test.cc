@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Parts that are there, are not there, or are something else.
+#include "runner/parts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+
+namespace snapbed::runner {
+namespace {
+
+namespace fs = std::filesystem;
+
+class PartsTest : public ::testing::Test {
+ protected:
+  PartsTest() {
+    base::write_file(folder_ / "kernel", std::string(0x202, '\0') + "HdrS and more");
+    base::write_file(folder_ / "module",
+                     "\x7f"
+                     "ELF and more");
+    base::write_file(folder_ / "text", "I am text");
+    parts_ = {folder_ / "kernel", folder_ / "module", folder_ / "text", folder_ / "text"};
+  }
+
+  std::string refusal() const {
+    try {
+      find_parts(parts_, "/nonexistent/harness/cli/snapbed");
+      return "";
+    } catch (const PartMissing& error) {
+      return error.what();
+    }
+  }
+
+  fs::path folder_ = ::testing::TempDir();
+  Parts parts_;
+};
+
+TEST_F(PartsTest, TakesWhatLooksRight) {
+  EXPECT_EQ(refusal(), "");
+  parts_.kernel = folder_ / "module";  // a vmlinux is ELF
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(PartsTest, SaysWhatIsNoKernelAndNoModule) {
+  parts_.kernel = folder_ / "text";
+  EXPECT_THAT(refusal(), ::testing::HasSubstr("text is no kernel"));
+  parts_.kernel = folder_ / "kernel";
+  parts_.module = folder_ / "kernel";
+  EXPECT_THAT(refusal(), ::testing::HasSubstr("kernel is no module"));
+}
+
+TEST_F(PartsTest, SaysWhatIsMissing) {
+  parts_.module = folder_ / "nothing-there";
+  EXPECT_THAT(refusal(), ::testing::HasSubstr("nothing-there is not there (from --module)"));
+}
+
+}  // namespace
+}  // namespace snapbed::runner
