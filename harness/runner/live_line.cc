@@ -2,6 +2,7 @@
 #include "runner/live_line.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,12 +14,22 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kRewrite{200};
 constexpr std::chrono::seconds kPlainLine{15};
 
+unsigned terminal_columns() {
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 }  // namespace
 
 std::string live_text(const LiveState& state, double elapsed_s) {
-  return fmt::format("{:<14} cycle {}/{}  {} writes  {} snapshots  {} sectors judged  {:.0f} s",
-                     state.phase, state.cycle, state.cycles, state.writes, state.snapshots,
-                     state.sectors_judged, elapsed_s);
+  return fmt::format("{:.0f} s  {:<12} cycle {}/{}  {} writes  {} snapshots  {} sectors judged",
+                     elapsed_s, state.phase, state.cycle, state.cycles, state.writes,
+                     state.snapshots, state.sectors_judged);
+}
+
+std::string fitted(const std::string& text, unsigned columns) {
+  // The last column stays free: some terminals wrap as soon as it is written.
+  return text.substr(0, (columns == 0 ? 80 : columns) - 1);
 }
 
 LiveLine::LiveLine(std::string title)
@@ -39,7 +50,7 @@ void LiveLine::show(const LiveState& state) {
   shown_cycle_ = state.cycle;
   const std::string text = live_text(state, std::chrono::duration<double>(now - start_).count());
   if (terminal_)
-    std::printf("\r%s  %s\x1b[K", title_.c_str(), text.c_str());
+    std::printf("\r%s\x1b[K", fitted(title_ + "  " + text, terminal_columns()).c_str());
   else
     std::printf("%s  %s\n", title_.c_str(), text.c_str());
   std::fflush(stdout);

@@ -20,6 +20,10 @@ struct LiveState {
 
 std::string live_text(const LiveState& state, double elapsed_s);
 
+// The text cut so that it stays in one line of a terminal of `columns`; 0: unknown, taken for 80. A
+// line that wraps cannot be rewritten.
+std::string fitted(const std::string& text, unsigned columns);
+
 class LiveLine {
  public:
   explicit LiveLine(std::string title);

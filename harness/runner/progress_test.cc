@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "runner/live_line.h"
+
 namespace snapbed::runner {
 namespace {
 
@@ -49,6 +51,12 @@ TEST_F(ProgressTest, JudgingIsForgiven) {
   progress_.mark(at(10));
   progress_.forgive(at(100));
   EXPECT_EQ(progress_.look(at(150)), std::nullopt);
+}
+
+TEST(LiveLineTest, NeverWraps) {
+  EXPECT_EQ(fitted("abcdef", 6), "abcde");
+  EXPECT_EQ(fitted("abc", 6), "abc");
+  EXPECT_EQ(fitted(std::string(200, 'x'), 0).size(), 79U);
 }
 
 }  // namespace

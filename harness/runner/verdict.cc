@@ -13,6 +13,9 @@ using model::CheckResult;
 using model::Outcome;
 using model::Report;
 
+constexpr std::size_t kTableColumns = 95;  // more wraps in most terminals
+constexpr std::size_t kCountsColumn = 18;
+
 constexpr std::pair<const char*, Ending> kEndings[] = {
     {"done", Ending::done},
     {"finding", Ending::finding},
@@ -273,11 +276,21 @@ std::string cycle_table(const Report& report) {
 std::string check_table(const Report& report) {
   std::string out;
   for (const auto& [name, check] : report.checks) {
-    std::string counts;
-    for (const auto& [counter, value] : check.exercised)
-      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", counter, value);
-    if (check.outcome == Outcome::not_run) counts = check.reason;
-    out += fmt::format("{:<9} {:<8} {}\n", name, outcome_text(check.outcome), counts);
+    std::string line = fmt::format("{:<9} {:<8}", name, outcome_text(check.outcome));
+    if (check.outcome == Outcome::not_run) {
+      out += line + " " + check.reason + "\n";
+      continue;
+    }
+    for (const auto& [counter, value] : check.exercised) {
+      const std::string count = fmt::format(" {} {}", counter, value);
+      if (line.size() + count.size() > kTableColumns) {
+        out += line + "\n";
+        line = std::string(kCountsColumn, ' ');
+      }
+      line += count + ",";
+    }
+    if (line.back() == ',') line.pop_back();
+    out += line + "\n";
   }
   return out;
 }

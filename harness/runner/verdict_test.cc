@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 namespace snapbed::runner {
 namespace {
 
@@ -141,6 +143,17 @@ TEST(VerdictJson, HoldsWhatReadersAreTold) {
   EXPECT_EQ(json["checks"]["twice"], "not run");
   EXPECT_EQ(json["exercised"]["cut"]["things"], 5);
   EXPECT_EQ(json["verdict"], "broken");
+}
+
+TEST(CheckTable, StaysReadable) {
+  Report report = good();
+  auto& exercised = report.checks["cut"].exercised;
+  for (char letter = 'a'; letter < 'm'; ++letter) exercised[std::string(12, letter)] = 1000000;
+  const std::string table = check_table(report);
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
+  EXPECT_NE(table.find("\n                   "), std::string::npos);
+  EXPECT_NE(table.find("log       pass     things 5\n"), std::string::npos) << table;
 }
 
 TEST(Promise, IsKeptOnlyExactly) {
