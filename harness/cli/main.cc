@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // snapbed: the command line. What it does is in runner/; here are words, defaults and exit
 // statuses.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -47,9 +50,18 @@ void add_run(CLI::App& command, CommonOptions& options) {
   add_parts(command, options);
 }
 
+// A descriptor that we were started without would be given to the next socket or journal, and what
+// we print would go there.
+void open_standard_descriptors() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   CLI::App app{"snapbed: a testbed for block-level snapshots"};
   app.require_subcommand(1);
   CommonOptions options;

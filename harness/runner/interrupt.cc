@@ -29,6 +29,10 @@ void catch_interrupts() {
   action.sa_handler = on_signal;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // Whoever reads our lines may leave; the run goes on to its verdict. A handler and not SIG_IGN:
+  // that one our children would inherit.
+  action.sa_handler = [](int) {};
+  ::sigaction(SIGPIPE, &action, nullptr);
 }
 
 bool interrupted() {

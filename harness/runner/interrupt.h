@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // SIGINT and SIGTERM as a value that loops look at: the first asks for an orderly end, the second
-// ends the program at once (the guardian then clears up).
+// ends the program at once (the guardian then clears up). SIGPIPE is survived.
 #pragma once
 
 namespace snapbed::runner {
