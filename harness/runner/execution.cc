@@ -226,7 +226,7 @@ bool Execution::handle_mark(const plan::Mark& mark) {
     case plan::MarkKind::fatal:
       return end(
           text.value("module", false) ? Ending::module_broke_interface : Ending::agent_failed,
-          "the agent in the guest gave up: " + text.value("what", mark.text));
+          gave_up(text.value("what", mark.text)));
     case plan::MarkKind::done:
       power_off_ = base::Deadline::after(kPowerOff);
       live_.phase = "powering off";
@@ -235,6 +235,13 @@ bool Execution::handle_mark(const plan::Mark& mark) {
     default:
       return true;
   }
+}
+
+// The agent knows a number; why, the kernel has told its log: a module of another kernel, say.
+std::string Execution::gave_up(const std::string& what) {
+  read_console();
+  return "the agent in the guest gave up: " + what +
+         "; its console ends with: " + last_line(console_tail_);
 }
 
 bool Execution::judge_cycle(const plan::Mark& mark) {

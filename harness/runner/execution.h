@@ -48,6 +48,7 @@ class Execution {
   bool look_at_console();
   bool look_at_clock();
   void read_console();
+  std::string gave_up(const std::string& what);
   bool end(Ending ending, std::string what);
   vm::MachineConfig machine_config() const;
 
