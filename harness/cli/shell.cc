@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "base/file.h"
 #include "cli/commands.h"
 #include "plan/plan.h"
@@ -67,6 +69,7 @@ int shell(const CommonOptions& options) {
   fmt::print(
       "snapbed: disks in /dev/snapbed, the module on /dev/snapbed/module; `poweroff -f` or Ctrl-A "
       "x ends\n");
+  std::fflush(stdout);  // before QEMU writes to it
   guest->start(base::Deadline::after(std::chrono::seconds(30)));
   guest->wait_ended(base::Deadline::after(kSession));
   server.quit(base::Deadline::after(std::chrono::seconds(20)));
