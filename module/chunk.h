@@ -72,6 +72,8 @@ struct run {
  * @done_node: in the area's list of ended reads.
  * @area: the area, a struct diff_area.
  * @number: of the chunk.
+ * @first: sector of the device.
+ * @count: in sectors.
  * @run: becomes visible when the read has succeeded.
  * @waiters: writes to the origin that wait for it.
  * @image_waiters: bios to the image that wait for it.
@@ -82,6 +84,8 @@ struct copy {
 	struct llist_node done_node;
 	void *area;
 	unsigned long number;
+	sector_t first;
+	sector_t count;
 	struct run *run;
 	struct bio_list waiters;
 	struct bio_list image_waiters;

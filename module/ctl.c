@@ -100,9 +100,10 @@ static long ioctl_tracker_remove(void __user *argument)
 	if (ret != -ENODATA)
 		return ret;
 	bdev = blkdev_get_by_dev(dev, FMODE_READ, NULL);
-	if (IS_ERR(bdev))
+	if (!IS_ERR(bdev))
+		blkdev_put(bdev, FMODE_READ);
+	else if (PTR_ERR(bdev) == -ENXIO || PTR_ERR(bdev) == -ENODEV)
 		return -ENXIO;
-	blkdev_put(bdev, FMODE_READ);
 	return -ENODATA;
 }
 

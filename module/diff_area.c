@@ -26,7 +26,8 @@ void diff_area_put(struct diff_area *area)
 /* Nothing is saved any more: an unclaimed sub-block proves nothing. */
 bool diff_area_is_over(const struct diff_area *area)
 {
-	return READ_ONCE(area->ended) || diff_storage_error(area->storage);
+	return READ_ONCE(area->ended) || diff_storage_error(area->storage) ||
+	       blkfilter_is_gone(area->filter);
 }
 
 bool diff_area_is_lost(const struct diff_area *area, unsigned long number)
@@ -80,12 +81,30 @@ static void park_for_worker(struct diff_area *area, struct bio *bio,
 	queue_work(area->copy_wq, &area->copy_work);
 }
 
+/* A write to an image never corrupts the snapshot for want of space. */
+void diff_area_wait_image_budget(struct diff_area *area, struct bio *bio,
+				 unsigned int count)
+{
+	if (!diff_storage_wait_budget(area->storage, count, false) ||
+	    diff_area_is_over(area)) {
+		bio->bi_status = BLK_STS_NOSPC;
+		bio_endio(bio);
+		return;
+	}
+	queue_bio(area, &area->image_budget, bio);
+	/* The budget may have come between the question and the queue. */
+	diff_storage_wait_budget(area->storage, count, false);
+}
+
 static void park_for_budget(struct diff_area *area, struct bio *bio,
 			    enum diff_waiter waiter, unsigned int count)
 {
-	queue_bio(area, waiter == DIFF_WAITER_IMAGE ? &area->image_budget :
-						      &area->budget, bio);
-	diff_storage_wait_budget(area->storage, count);
+	if (waiter == DIFF_WAITER_IMAGE) {
+		diff_area_wait_image_budget(area, bio, count);
+		return;
+	}
+	queue_bio(area, &area->budget, bio);
+	diff_storage_wait_budget(area->storage, count, true);
 }
 
 /* The chunk, made if need be; ERR_PTR(-ENOMEM). */
@@ -114,8 +133,11 @@ static void copy_read_end(struct bio *bio)
 
 	copy->status = bio->bi_status;
 	bio_put(bio);
+	/* The copy and its reference may be gone once it is on the list. */
+	diff_area_get(area);
 	if (llist_add(&copy->done_node, &area->copied))
 		queue_work(area->copy_wq, &area->copy_work);
+	diff_area_put(area);
 }
 
 /* The read that fills the copy's buffer. */
@@ -172,6 +194,8 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 		goto out_budget;
 	copy->area = area;
 	copy->number = span->chunk;
+	copy->first = span_sector(span, area->subs_shift);
+	copy->count = span->count << SUB_SECTOR_SHIFT;
 	bio = copy_read_bio(area, copy, span, reads ? GFP_HOOK : GFP_NOIO);
 	if (!bio)
 		goto out_copy;
@@ -287,6 +311,11 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 			park_for_worker(area, bio, waiter);
 			return false;
 		}
+		if (ret && waiter == DIFF_WAITER_IMAGE) {
+			bio->bi_status = BLK_STS_RESOURCE;
+			bio_endio(bio);
+			return false;
+		}
 		if (ret)
 			lose_chunk(area, span.chunk);
 		if (!reads)
@@ -335,14 +364,15 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 	struct bio *bio;
 	bool saved;
 
-	spin_lock(&chunk->lock);
-	hlist_del(&copy->node);
 	/*
 	 * Once the snapshot is corrupted or the chunk lost, writes pass without
 	 * a claim: the read may have brought new data.
 	 */
 	saved = !copy->status && !diff_area_is_over(area) &&
-		!diff_area_is_lost(area, number);
+		!diff_area_is_lost(area, number) &&
+		!diff_area_is_hidden(area, copy->first, copy->count);
+	spin_lock(&chunk->lock);
+	hlist_del(&copy->node);
 	if (saved) {
 		run->dirty = true;
 		hlist_add_head(&run->node, &chunk->runs);
@@ -421,26 +451,72 @@ static void kick_work(struct work_struct *work)
 	queue_work(area->store_wq, &area->image_work);
 }
 
-int diff_area_add_hole(struct diff_area *area, sector_t first, sector_t count,
-		       bool zero)
+/* The part of sectors of the disk that lies on the device, as its own. */
+static bool on_device(const struct diff_area *area, sector_t *first,
+		      sector_t *count)
 {
 	sector_t start = area->bdev->bd_start_sect;
-	sector_t end = min(first + count, start + area->capacity);
+	sector_t end = min(*first + *count, start + area->capacity);
+
+	*first = max(*first, start);
+	if (*first >= end)
+		return false;
+	*count = end - *first;
+	*first -= start;
+	return true;
+}
+
+static int hide(struct diff_client *client, sector_t first, sector_t count,
+		bool zero)
+{
+	struct diff_area *area = container_of(client, struct diff_area, client);
 	struct diff_hole *hole;
 
-	first = max(first, start);
-	if (first >= end)
+	if (!on_device(area, &first, &count))
 		return 0;
 	hole = kzalloc(sizeof(*hole), GFP_KERNEL);
 	if (!hole)
 		return -ENOMEM;
-	hole->first = first - start;
-	hole->count = end - first;
+	hole->first = first;
+	hole->count = count;
 	hole->zero = zero;
 	spin_lock_irq(&area->lock);
 	list_add_tail(&hole->node, &area->holes);
 	spin_unlock_irq(&area->lock);
 	return 0;
+}
+
+static void unhide(struct diff_client *client, sector_t first, sector_t count)
+{
+	struct diff_area *area = container_of(client, struct diff_area, client);
+	struct diff_hole *hole, *found = NULL;
+
+	if (!on_device(area, &first, &count))
+		return;
+	spin_lock_irq(&area->lock);
+	list_for_each_entry(hole, &area->holes, node)
+		if (hole->first == first && hole->count == count && !hole->zero)
+			found = hole;
+	if (found)
+		list_del(&found->node);
+	spin_unlock_irq(&area->lock);
+	kfree(found);
+}
+
+bool diff_area_is_hidden(struct diff_area *area, sector_t first, sector_t count)
+{
+	struct diff_hole *hole;
+	unsigned long flags;
+	bool hidden = false;
+
+	if (list_empty(&area->holes))
+		return false;
+	spin_lock_irqsave(&area->lock, flags);
+	list_for_each_entry(hole, &area->holes, node)
+		hidden |= !hole->zero && first < hole->first + hole->count &&
+			  hole->first < first + count;
+	spin_unlock_irqrestore(&area->lock, flags);
+	return hidden;
 }
 
 static void init_fields(struct diff_area *area, struct block_device *bdev,
@@ -471,6 +547,9 @@ static void init_fields(struct diff_area *area, struct block_device *bdev,
 	area->client.corrupted.corrupted.orig_dev_id.mj = MAJOR(bdev->bd_dev);
 	area->client.corrupted.corrupted.orig_dev_id.mn = MINOR(bdev->bd_dev);
 	area->client.work = &area->kick_work;
+	area->client.disk = bdev->bd_disk;
+	area->client.hide = hide;
+	area->client.unhide = unhide;
 }
 
 static int alloc_lost_bitmap(struct diff_area *area)
@@ -492,6 +571,10 @@ static int alloc_bio_sets(struct diff_area *area)
 	ret = bioset_init(&area->bios, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
 	if (ret)
 		return ret;
+	ret = bioset_init(&area->store_bios, BIO_POOL_SIZE, 0,
+			  BIOSET_NEED_BVECS);
+	if (ret)
+		return ret;
 	ret = bioset_init(&area->split_bios, BIO_POOL_SIZE, 0,
 			  BIOSET_NEED_RESCUER);
 	if (ret)
@@ -510,20 +593,23 @@ static void free_area(struct diff_area *area)
 		destroy_workqueue(area->copy_wq);
 	if (area->store_wq)
 		destroy_workqueue(area->store_wq);
-	xa_for_each(&area->chunks, number, chunk)
+	xa_for_each(&area->chunks, number, chunk) {
 		chunk_free(chunk);
+		cond_resched();
+	}
 	xa_destroy(&area->chunks);
 	list_for_each_entry_safe(hole, next, &area->holes, node)
 		kfree(hole);
 	bioset_exit(&area->clone_bios);
 	bioset_exit(&area->split_bios);
+	bioset_exit(&area->store_bios);
 	bioset_exit(&area->bios);
 	kvfree(area->lost);
 	kfree(area);
 }
 
 struct diff_area *diff_area_create(struct block_device *bdev,
-				   sector_t capacity,
+				   struct blkfilter *filter, sector_t capacity,
 				   struct diff_storage *storage)
 {
 	struct diff_area *area;
@@ -533,6 +619,7 @@ struct diff_area *diff_area_create(struct block_device *bdev,
 	if (!area)
 		return ERR_PTR(-ENOMEM);
 	init_fields(area, bdev, capacity, storage);
+	area->filter = filter;
 	area->copy_wq = alloc_workqueue("blksnap_copy", WQ_MEM_RECLAIM, 0);
 	area->store_wq = alloc_workqueue("blksnap_store", WQ_MEM_RECLAIM, 0);
 	if (!area->copy_wq || !area->store_wq)
@@ -544,7 +631,9 @@ struct diff_area *diff_area_create(struct block_device *bdev,
 	if (ret)
 		goto out;
 	area->client.wq = area->copy_wq;
-	diff_storage_add_client(storage, &area->client);
+	ret = diff_storage_add_client(storage, &area->client);
+	if (ret)
+		goto out;
 	return area;
 
 out:
@@ -552,11 +641,26 @@ out:
 	return ERR_PTR(ret);
 }
 
-void diff_area_destroy(struct diff_area *area)
+static void kick_and_flush(struct diff_area *area)
 {
-	WRITE_ONCE(area->ended, true);
 	queue_work(area->copy_wq, &area->kick_work);
 	flush_work(&area->kick_work);
+	flush_work(&area->copy_work);
+}
+
+void diff_area_end(struct diff_area *area)
+{
+	WRITE_ONCE(area->ended, true);
+	/* A worker that had not seen it has parked its last bio after this. */
+	flush_work(&area->copy_work);
+	kick_and_flush(area);
+}
+
+void diff_area_destroy(struct diff_area *area)
+{
+	diff_area_end(area);
+	flush_work(&area->image_work);
+	kick_and_flush(area);
 	diff_area_put(area);
 	wait_for_completion(&area->idle);
 	diff_storage_remove_client(area->storage, &area->client);

@@ -21,6 +21,8 @@
 
 #include "chunk.h"
 
+struct blkfilter;
+
 /* Sectors that an image does not show: storage on the captured device. */
 struct diff_hole {
 	struct list_head node;
@@ -32,6 +34,7 @@ struct diff_hole {
 /**
  * struct diff_area - See above.
  * @bdev: the origin, held open by the snapshot.
+ * @filter: on the origin; once it is gone the origin shows other contents.
  * @capacity: of the image, in sectors.
  * @subs_shift: log2 of sub-blocks in a chunk.
  * @storage: of the snapshot.
@@ -53,13 +56,15 @@ struct diff_hole {
  * @stored: stores that have ended.
  * @copy_wq: ends copies and releases writes; never waits for a store.
  * @store_wq: stores, and image bios that need a process.
- * @bios: for reads of old data and stores.
+ * @bios: for reads of old data.
+ * @store_bios: for storage; apart, so that a hung storage holds up no release.
  * @split_bios: for parts of image bios.
  * @clone_bios: for reads below the image.
  * @copied_subs: statistics, as the following.
  */
 struct diff_area {
 	struct block_device *bdev;
+	struct blkfilter *filter;
 	sector_t capacity;
 	unsigned int subs_shift;
 	struct diff_storage *storage;
@@ -90,6 +95,7 @@ struct diff_area {
 	struct work_struct image_work;
 
 	struct bio_set bios;
+	struct bio_set store_bios;
 	struct bio_set split_bios;
 	struct bio_set clone_bios;
 
@@ -107,11 +113,16 @@ enum diff_waiter {
 
 /* May sleep. ERR_PTR(-ENOMEM). The snapshot keeps @bdev open and @storage. */
 struct diff_area *diff_area_create(struct block_device *bdev,
-				   sector_t capacity,
+				   struct blkfilter *filter, sector_t capacity,
 				   struct diff_storage *storage);
 /*
- * Releases everything that waits, waits for everything in flight, frees.
- * Nobody can reach the area any more; the storage has been stopped.
+ * Saves nothing any more and releases the writes to the origin that wait for
+ * storage.  No hook can reach the area any more.
+ */
+void diff_area_end(struct diff_area *area);
+/*
+ * Waits for everything in flight and frees.  Neither hook nor image can reach
+ * the area any more; the storage has been stopped.
  */
 void diff_area_destroy(struct diff_area *area);
 
@@ -140,16 +151,17 @@ bool diff_area_range(const struct diff_area *area, const struct bio *bio,
 /* A read or write of the image.  Process context; ends the bio some time. */
 void diff_area_image_bio(struct diff_area *area, struct bio *bio);
 
-/* Storage on the captured device, in absolute sectors.  -ENOMEM. */
-int diff_area_add_hole(struct diff_area *area, sector_t first, sector_t count,
-		       bool zero);
-
 /* Shared by the files of the area only. */
 void diff_area_get(struct diff_area *area);
 void diff_area_put(struct diff_area *area);
 bool diff_area_is_over(const struct diff_area *area);
+/* Is storage that was appended after the take among these sectors? */
+bool diff_area_is_hidden(struct diff_area *area, sector_t first,
+			 sector_t count);
 bool diff_area_is_lost(const struct diff_area *area, unsigned long number);
 void diff_area_queue_image_bio(struct diff_area *area, struct bio *bio);
+void diff_area_wait_image_budget(struct diff_area *area, struct bio *bio,
+				 unsigned int count);
 void diff_area_add_dirty(struct diff_area *area, struct run *run);
 void diff_area_store_work(struct work_struct *work);
 void diff_area_image_work(struct work_struct *work);

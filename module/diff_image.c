@@ -224,7 +224,9 @@ static void origin_read_end(struct bio *clone)
 	/* The data came before the claims are looked at. */
 	smp_rmb();
 	if (untouched(area, bio->bi_iter.bi_sector, bio_sectors(bio)) !=
-	    bio_sectors(bio)) {
+		    bio_sectors(bio) ||
+	    diff_area_is_hidden(area, bio->bi_iter.bi_sector,
+				bio_sectors(bio))) {
 		atomic64_inc(&area->image_retries);
 		diff_area_queue_image_bio(area, bio);
 	} else {
@@ -280,7 +282,7 @@ static blk_status_t read_storage(struct diff_area *area,
 	if (!diff_storage_io_begin(area->storage))
 		return BLK_STS_IOERR;
 	bio = bio_alloc_bioset(bdev, buffer->count, REQ_OP_READ, GFP_NOIO,
-			       &area->bios);
+			       &area->store_bios);
 	bio->bi_iter.bi_sector = sector;
 	diff_buffer_add_to_bio(buffer, 0, buffer->count << SUB_SHIFT, bio);
 	ret = submit_bio_wait(bio);
@@ -374,25 +376,6 @@ static void image_read(struct diff_area *area, struct bio *bio, bool may_wait)
 	} while (part != bio);
 }
 
-/* The run's data with the bio's sectors of it changed. */
-static blk_status_t changed_buffer(struct diff_area *area, struct bio *bio,
-				   struct block_device *bdev, sector_t sector,
-				   struct diff_buffer *old,
-				   struct diff_buffer *new,
-				   unsigned int offset, unsigned int bytes,
-				   unsigned int bio_offset)
-{
-	blk_status_t status = BLK_STS_OK;
-
-	if (old)
-		diff_buffer_copy(new, old);
-	else
-		status = read_storage(area, bdev, sector, new);
-	if (!status)
-		diff_buffer_from_bio(new, offset, bytes, bio, bio_offset);
-	return status;
-}
-
 /**
  * struct run_view - A run as it was seen under the lock.
  * @run: the run; only its store may change it meanwhile.
@@ -426,6 +409,18 @@ static bool view_run(struct chunk *chunk, unsigned int sub,
 	}
 	spin_unlock(&chunk->lock);
 	return view->run;
+}
+
+/* The run's present data into @new. Return: 0 or a negative errno. */
+static int fill_buffer(struct diff_area *area, const struct run_view *view,
+		       struct diff_buffer *new)
+{
+	if (view->buffer) {
+		diff_buffer_copy(new, view->buffer);
+		return 0;
+	}
+	return blk_status_to_errno(read_storage(area, view->bdev, view->sector,
+						new));
 }
 
 /* Puts the new data in place; false when the run has changed since @view. */
@@ -464,11 +459,13 @@ static int write_run(struct diff_area *area, struct bio *bio, sector_t sector,
 	struct chunk *chunk = xa_load(&area->chunks, span.chunk);
 	struct diff_buffer *new;
 	struct run_view view;
-	sector_t skip, count;
+	sector_t skip, count, bio_offset;
 	int ret = -ENOMEM;
 
 	if (!chunk || diff_area_is_lost(area, span.chunk) ||
 	    !view_run(chunk, span.first, &view))
+		return -EIO;
+	if (!view.buffer && diff_area_is_over(area))
 		return -EIO;
 	*needed = view.count;
 	if (!view.buffer && !diff_storage_reserve(area->storage, view.count))
@@ -479,13 +476,14 @@ static int write_run(struct diff_area *area, struct bio *bio, sector_t sector,
 		      bio_end_sector(bio) - sector);
 	new = diff_buffer_alloc(view.count, GFP_NOIO);
 	if (new)
-		ret = blk_status_to_errno(changed_buffer(area, bio, view.bdev,
-				view.sector, view.buffer, new,
-				skip << SECTOR_SHIFT, count << SECTOR_SHIFT,
-				(sector - bio->bi_iter.bi_sector)
-					<< SECTOR_SHIFT));
-	if (!ret)
+		ret = fill_buffer(area, &view, new);
+	if (!ret) {
+		bio_offset = sector - bio->bi_iter.bi_sector;
+		diff_buffer_from_bio(new, skip << SECTOR_SHIFT,
+				     count << SECTOR_SHIFT, bio,
+				     bio_offset << SECTOR_SHIFT);
 		ret = replace_buffer(area, &view, new) ? (int)count : -EAGAIN;
+	}
 	if (ret < 0) {
 		diff_buffer_put(new);
 		if (!view.buffer)
@@ -493,20 +491,6 @@ static int write_run(struct diff_area *area, struct bio *bio, sector_t sector,
 	}
 	diff_buffer_put(view.buffer);
 	return ret;
-}
-
-static void wait_for_budget(struct diff_area *area, struct bio *bio,
-			    unsigned int needed)
-{
-	/* A write to an image never corrupts the snapshot for want of space. */
-	if (diff_storage_is_stuck(area->storage)) {
-		end_bio(bio, BLK_STS_NOSPC);
-		return;
-	}
-	spin_lock_irq(&area->lock);
-	bio_list_add(&area->image_budget, bio);
-	spin_unlock_irq(&area->lock);
-	diff_storage_wait_budget(area->storage, needed);
 }
 
 static void image_write(struct diff_area *area, struct bio *bio)
@@ -521,7 +505,7 @@ static void image_write(struct diff_area *area, struct bio *bio)
 		int ret = write_run(area, bio, sector, &needed);
 
 		if (ret == -ENOBUFS) {
-			wait_for_budget(area, bio, needed);
+			diff_area_wait_image_budget(area, bio, needed);
 			return;
 		}
 		if (ret < 0 && ret != -EAGAIN) {

@@ -13,7 +13,9 @@ struct storage_holder {
 
 /* Every region of every snapshot: no two may overlap on their disk. */
 static DEFINE_MUTEX(all_regions_lock);
-static LIST_HEAD(all_regions);
+static struct rb_root all_regions = RB_ROOT;
+/* Every captured device: images do not show storage that lies on them. */
+static LIST_HEAD(all_clients);
 
 static void kick_clients(struct diff_storage *storage)
 {
@@ -35,19 +37,25 @@ static void post_corrupted(struct diff_storage *storage)
 	}
 }
 
+static void corrupt_locked(struct diff_storage *storage, int error)
+{
+	lockdep_assert_held(&storage->lock);
+	if (storage->error)
+		return;
+	WRITE_ONCE(storage->error, error);
+	if (!storage->inflight)
+		post_corrupted(storage);
+	kick_clients(storage);
+	pr_warn("blksnap: a snapshot is corrupted: error %d, %llu sectors of storage were free\n",
+		error, (u64)storage->free);
+}
+
 void diff_storage_corrupt(struct diff_storage *storage, int error)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&storage->lock, flags);
-	if (!storage->error) {
-		WRITE_ONCE(storage->error, error);
-		if (!storage->inflight)
-			post_corrupted(storage);
-		kick_clients(storage);
-		pr_warn("blksnap: a snapshot is corrupted: error %d, %llu sectors of storage were free\n",
-			error, (u64)storage->free);
-	}
+	corrupt_locked(storage, error);
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
@@ -59,6 +67,7 @@ static void stall_check(struct work_struct *work)
 {
 	struct diff_storage *storage = container_of(to_delayed_work(work),
 					struct diff_storage, stall_work);
+	unsigned long delay = msecs_to_jiffies(param_storage_stall_ms());
 	bool stalled = false;
 
 	spin_lock_irq(&storage->lock);
@@ -66,8 +75,7 @@ static void stall_check(struct work_struct *work)
 		stalled = storage->stall_seq == storage->stored_seq;
 		storage->stall_seq = storage->stored_seq;
 		if (!stalled)
-			schedule_delayed_work(&storage->stall_work,
-				msecs_to_jiffies(param_storage_stall_ms()));
+			schedule_delayed_work(&storage->stall_work, delay);
 	}
 	spin_unlock_irq(&storage->lock);
 	if (stalled)
@@ -101,8 +109,9 @@ void diff_storage_exit(struct diff_storage *storage)
 	cancel_delayed_work_sync(&storage->stall_work);
 	mutex_lock(&all_regions_lock);
 	list_for_each_entry_safe(region, next_region, &storage->regions, node) {
-		list_del(&region->all_node);
+		rb_erase(&region->all_node, &all_regions);
 		kfree(region);
+		cond_resched();
 	}
 	mutex_unlock(&all_regions_lock);
 	list_for_each_entry_safe(holder, next_holder, &storage->holders, node) {
@@ -111,23 +120,64 @@ void diff_storage_exit(struct diff_storage *storage)
 	}
 }
 
-static bool overlaps(sector_t a, sector_t a_count, sector_t b, sector_t b_count)
+static sector_t region_begin(const struct diff_region *region)
 {
-	return a < b + b_count && b < a + a_count;
+	return region->bdev->bd_start_sect + region->first;
 }
 
-static bool region_taken(struct gendisk *disk, sector_t first, sector_t count)
+/* Before (-1), overlapping (0) or after (1) another region. */
+static int compare_regions(const struct diff_region *a,
+			   const struct diff_region *b)
 {
-	struct diff_region *region;
+	if (a->bdev->bd_disk != b->bdev->bd_disk)
+		return a->bdev->bd_disk < b->bdev->bd_disk ? -1 : 1;
+	if (region_begin(a) + a->count <= region_begin(b))
+		return -1;
+	return region_begin(a) >= region_begin(b) + b->count;
+}
+
+/* False when the region overlaps one that is there. */
+static bool insert_region(struct diff_region *region)
+{
+	struct rb_node **link = &all_regions.rb_node, *parent = NULL;
+	const struct diff_region *other;
+	int order;
 
 	lockdep_assert_held(&all_regions_lock);
-	list_for_each_entry(region, &all_regions, all_node)
-		if (region->bdev->bd_disk == disk &&
-		    overlaps(first, count,
-			     region->bdev->bd_start_sect + region->first,
-			     region->count))
-			return true;
-	return false;
+	while (*link) {
+		parent = *link;
+		other = rb_entry(parent, struct diff_region, all_node);
+		order = compare_regions(region, other);
+		if (!order)
+			return false;
+		link = order < 0 ? &parent->rb_left : &parent->rb_right;
+	}
+	rb_link_node(&region->all_node, parent, link);
+	rb_insert_color(&region->all_node, &all_regions);
+	return true;
+}
+
+static void unhide_region(const struct diff_region *region)
+{
+	struct diff_client *client;
+
+	list_for_each_entry(client, &all_clients, all_node)
+		if (client->disk == region->bdev->bd_disk)
+			client->unhide(client, region_begin(region),
+				       region->count);
+}
+
+static int hide_region(const struct diff_region *region)
+{
+	struct diff_client *client;
+	int ret = 0;
+
+	lockdep_assert_held(&all_regions_lock);
+	list_for_each_entry(client, &all_clients, all_node)
+		if (!ret && client->disk == region->bdev->bd_disk)
+			ret = client->hide(client, region_begin(region),
+					   region->count, false);
+	return ret;
 }
 
 static int check_range(struct block_device *bdev,
@@ -148,7 +198,8 @@ static void drop_regions(struct list_head *regions)
 	struct diff_region *region, *next;
 
 	list_for_each_entry_safe(region, next, regions, node) {
-		list_del(&region->all_node);
+		unhide_region(region);
+		rb_erase(&region->all_node, &all_regions);
 		kfree(region);
 	}
 }
@@ -165,10 +216,6 @@ static int make_regions(struct block_device *bdev,
 	lockdep_assert_held(&all_regions_lock);
 	for (i = 0; i < count; i++) {
 		ret = check_range(bdev, &ranges[i]);
-		if (!ret && region_taken(bdev->bd_disk,
-				bdev->bd_start_sect + ranges[i].sector_offset,
-				ranges[i].sector_count))
-			ret = -EINVAL;
 		if (ret)
 			return ret;
 		region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
@@ -177,8 +224,15 @@ static int make_regions(struct block_device *bdev,
 		region->bdev = bdev;
 		region->first = ranges[i].sector_offset;
 		region->count = ranges[i].sector_count;
+		if (!insert_region(region)) {
+			kfree(region);
+			return -EINVAL;
+		}
 		list_add_tail(&region->node, regions);
-		list_add_tail(&region->all_node, &all_regions);
+		ret = hide_region(region);
+		if (ret)
+			return ret;
+		cond_resched();
 	}
 	return 0;
 }
@@ -186,25 +240,25 @@ static int make_regions(struct block_device *bdev,
 static void publish_regions(struct diff_storage *storage,
 			    struct list_head *regions)
 {
-	struct diff_region *region;
+	struct diff_region *region, *first;
 
+	first = list_first_entry(regions, struct diff_region, node);
 	spin_lock_irq(&storage->lock);
 	list_for_each_entry(region, regions, node)
 		storage->free += region->count;
 	if (!storage->current_region)
-		storage->current_region = list_first_entry(regions,
-						struct diff_region, node);
+		storage->current_region = first;
 	list_splice_tail(regions, &storage->regions);
-	storage->low_below = min_t(sector_t,
-				   storage->low.low.requested_nr_sect / 2,
-				   storage->free / 2);
+	/* 0 would disarm the event. */
+	storage->low_below = max_t(sector_t, 1,
+				   min_t(sector_t, storage->free / 2,
+					 storage->low.low.requested_nr_sect / 2));
 	kick_clients(storage);
 	spin_unlock_irq(&storage->lock);
 }
 
 int diff_storage_append(struct diff_storage *storage, dev_t dev,
-			const struct blk_snap_block_range *ranges, u32 count,
-			diff_storage_before_use *before, void *private)
+			const struct blk_snap_block_range *ranges, u32 count)
 {
 	struct storage_holder *holder;
 	LIST_HEAD(regions);
@@ -218,10 +272,12 @@ int diff_storage_append(struct diff_storage *storage, dev_t dev,
 		ret = PTR_ERR(holder->bdev);
 		goto out_holder;
 	}
+	if (bdev_read_only(holder->bdev)) {
+		ret = -EROFS;
+		goto out_bdev;
+	}
 	mutex_lock(&all_regions_lock);
 	ret = make_regions(holder->bdev, ranges, count, &regions);
-	if (!ret)
-		ret = before(private, holder->bdev, ranges, count);
 	if (ret)
 		drop_regions(&regions);
 	mutex_unlock(&all_regions_lock);
@@ -324,35 +380,26 @@ static bool is_stuck(struct diff_storage *storage)
 	return !storage->inflight && !usable_region(storage);
 }
 
-bool diff_storage_is_stuck(struct diff_storage *storage)
+bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,
+			      bool may_corrupt)
 {
 	bool stuck;
 
 	spin_lock_irq(&storage->lock);
-	stuck = is_stuck(storage);
-	spin_unlock_irq(&storage->lock);
-	return stuck;
-}
-
-void diff_storage_wait_budget(struct diff_storage *storage, unsigned int count)
-{
-	bool stuck = false;
-
-	spin_lock_irq(&storage->lock);
-	if (has_budget(storage, count)) {
+	stuck = is_stuck(storage) && !has_budget(storage, count);
+	if (storage->error || has_budget(storage, count)) {
 		kick_clients(storage);
-	} else {
-		stuck = is_stuck(storage);
-		if (!storage->waiting) {
-			storage->waiting = true;
-			storage->stall_seq = storage->stored_seq;
-			mod_delayed_work(system_wq, &storage->stall_work,
-				msecs_to_jiffies(param_storage_stall_ms()));
-		}
+	} else if (stuck && may_corrupt) {
+		/* Nothing is being stored and there is nowhere to store to. */
+		corrupt_locked(storage, -ENOSPC);
+	} else if (!storage->waiting) {
+		storage->waiting = true;
+		storage->stall_seq = storage->stored_seq;
+		mod_delayed_work(system_wq, &storage->stall_work,
+				 msecs_to_jiffies(param_storage_stall_ms()));
 	}
 	spin_unlock_irq(&storage->lock);
-	if (stuck)
-		diff_storage_corrupt(storage, -ENOSPC);
+	return !stuck;
 }
 
 bool diff_storage_io_begin(struct diff_storage *storage)
@@ -378,25 +425,51 @@ void diff_storage_io_end(struct diff_storage *storage, bool stored)
 		/* Clients delete their storage on this event: not before. */
 		if (storage->error)
 			post_corrupted(storage);
+		/* Who waits may now be the one that is stuck. */
+		if (storage->waiting) {
+			storage->waiting = false;
+			kick_clients(storage);
+		}
 		wake_up_all(&storage->idle);
 	}
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
-void diff_storage_add_client(struct diff_storage *storage,
-			     struct diff_client *client)
+int diff_storage_add_client(struct diff_storage *storage,
+			    struct diff_client *client)
 {
-	spin_lock_irq(&storage->lock);
-	list_add_tail(&client->node, &storage->clients);
-	spin_unlock_irq(&storage->lock);
+	struct rb_node *node;
+	int ret = 0;
+
+	mutex_lock(&all_regions_lock);
+	for (node = rb_first(&all_regions); node && !ret;
+	     node = rb_next(node)) {
+		struct diff_region *region = rb_entry(node, struct diff_region,
+						      all_node);
+
+		if (region->bdev->bd_disk == client->disk)
+			ret = client->hide(client, region_begin(region),
+					   region->count, true);
+	}
+	if (!ret) {
+		list_add_tail(&client->all_node, &all_clients);
+		spin_lock_irq(&storage->lock);
+		list_add_tail(&client->node, &storage->clients);
+		spin_unlock_irq(&storage->lock);
+	}
+	mutex_unlock(&all_regions_lock);
+	return ret;
 }
 
 void diff_storage_remove_client(struct diff_storage *storage,
 				struct diff_client *client)
 {
+	mutex_lock(&all_regions_lock);
+	list_del(&client->all_node);
 	spin_lock_irq(&storage->lock);
 	list_del(&client->node);
 	spin_unlock_irq(&storage->lock);
+	mutex_unlock(&all_regions_lock);
 }
 
 void diff_storage_stop(struct diff_storage *storage)
@@ -409,19 +482,4 @@ void diff_storage_stop(struct diff_storage *storage)
 	/* The last one has left the lock when we get it. */
 	spin_lock_irq(&storage->lock);
 	spin_unlock_irq(&storage->lock);
-}
-
-void diff_storage_for_each_on_disk(struct diff_storage *storage,
-				   struct gendisk *disk,
-				   void (*visit)(void *private, sector_t first,
-						 sector_t count),
-				   void *private)
-{
-	struct diff_region *region;
-
-	list_for_each_entry(region, &storage->regions, node)
-		if (region->bdev->bd_disk == disk)
-			visit(private,
-			      region->bdev->bd_start_sect + region->first,
-			      region->count);
 }

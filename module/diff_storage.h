@@ -12,6 +12,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/list.h>
+#include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -20,7 +21,7 @@
 /**
  * struct diff_region - One appended range.
  * @node: in diff_storage.regions, in order of use.
- * @all_node: in the list of all regions of all snapshots.
+ * @all_node: in the tree of all regions of all snapshots, by place on disk.
  * @bdev: as appended; held open by @holder.
  * @first: on @bdev, in sectors.
  * @count: in sectors.
@@ -28,7 +29,7 @@
  */
 struct diff_region {
 	struct list_head node;
-	struct list_head all_node;
+	struct rb_node all_node;
 	struct block_device *bdev;
 	sector_t first;
 	sector_t count;
@@ -36,14 +37,25 @@ struct diff_region {
 };
 
 /**
- * struct diff_client - A device of the snapshot, as the storage sees it.
- * @node: in diff_storage.clients.
+ * struct diff_client - A captured device, as storages see it.
+ * @node: in diff_storage.clients of its own storage.
+ * @all_node: in the list of all clients of all snapshots.
+ * @disk: that it is on.
+ * @hide: sectors of @disk, of any snapshot's storage, that the image must not
+ *	show: as zeroes, or as an error where they are not saved.  -ENOMEM.
+ * @unhide: takes back a @hide that was not with @zero.
  * @work: queued on @wq when space, budget or the state has changed.
  * @wq: where.
  * @corrupted: its event.
  */
 struct diff_client {
 	struct list_head node;
+	struct list_head all_node;
+	struct gendisk *disk;
+	int (*hide)(struct diff_client *client, sector_t first, sector_t count,
+		    bool zero);
+	void (*unhide)(struct diff_client *client, sector_t first,
+		       sector_t count);
 	struct work_struct *work;
 	struct workqueue_struct *wq;
 	struct snap_event corrupted;
@@ -96,19 +108,13 @@ void diff_storage_init(struct diff_storage *storage, struct event_queue *queue);
 /* No I/O in flight, no clients. Closes the devices. */
 void diff_storage_exit(struct diff_storage *storage);
 
-/* Called with ranges that are valid, before the first of them is used. */
-typedef int (diff_storage_before_use)(void *private, struct block_device *bdev,
-				      const struct blk_snap_block_range *ranges,
-				      u32 count);
-
 /*
- * Adds ranges of a device, all or none.
- * Return: 0, -EINVAL, -ENOMEM, why the device cannot be opened, or what
- * @before returned.
+ * Adds ranges of a device, all or none, hidden from the images of the disk they
+ * are on before the first of them is used.
+ * Return: 0, -EINVAL, -EROFS, -ENOMEM, or why the device cannot be opened.
  */
 int diff_storage_append(struct diff_storage *storage, dev_t dev,
-			const struct blk_snap_block_range *ranges, u32 count,
-			diff_storage_before_use *before, void *private);
+			const struct blk_snap_block_range *ranges, u32 count);
 
 /*
  * Up to @want sectors in one region, a multiple of a sub-block.
@@ -123,12 +129,14 @@ void diff_storage_unreserve(struct diff_storage *storage, unsigned int count);
 /* Would diff_storage_reserve() fail now? */
 bool diff_storage_exhausted(const struct diff_storage *storage);
 /*
- * Writers of a client wait for @count of the budget: kicks the clients when it
- * is there, and watches that it moves.
+ * Bios of a client wait for @count of the budget: kicks the clients when it is
+ * there, and watches that it moves.  When nothing is being stored and there is
+ * no space, writers to the origin (@may_corrupt) must not wait: the snapshot is
+ * corrupted.
+ * Return: false when the wait is in vain.
  */
-void diff_storage_wait_budget(struct diff_storage *storage, unsigned int count);
-/* Nothing is being stored and there is no space to store to. */
-bool diff_storage_is_stuck(struct diff_storage *storage);
+bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,
+			      bool may_corrupt);
 
 /* Brackets one storage bio; false: the storage must not be used any more. */
 bool diff_storage_io_begin(struct diff_storage *storage);
@@ -141,18 +149,15 @@ static inline int diff_storage_error(const struct diff_storage *storage)
 	return READ_ONCE(storage->error);
 }
 
-void diff_storage_add_client(struct diff_storage *storage,
+/*
+ * Hides from the client what storage there is on its disk, and will be.
+ * Return: 0, -ENOMEM.
+ */
+int diff_storage_add_client(struct diff_storage *storage,
 			     struct diff_client *client);
 void diff_storage_remove_client(struct diff_storage *storage,
 				struct diff_client *client);
 /* Starts no more I/O and waits for what is in flight. */
 void diff_storage_stop(struct diff_storage *storage);
-
-/* Calls @visit for every region that lies on @disk. */
-void diff_storage_for_each_on_disk(struct diff_storage *storage,
-				   struct gendisk *disk,
-				   void (*visit)(void *private, sector_t first,
-						 sector_t count),
-				   void *private);
 
 #endif /* BLKSNAP_DIFF_STORAGE_H */

@@ -34,8 +34,11 @@ static void store_write_end(struct bio *bio)
 
 	store->status = bio->bi_status;
 	bio_put(bio);
+	/* The store and its reference may be gone once it is on the list. */
+	diff_area_get(area);
 	if (llist_add(&store->node, &area->stored))
 		queue_work(area->store_wq, &area->store_work);
+	diff_area_put(area);
 }
 
 static struct run *next_dirty(struct diff_area *area)
@@ -116,7 +119,7 @@ static struct store *begin_store(struct diff_area *area, struct run *run)
 	store->area = area;
 	store->count = 0;
 	store->bio = bio_alloc_bioset(run->region->bdev, STORE_PAGES_MAX,
-				      REQ_OP_WRITE, GFP_NOIO, &area->bios);
+				      REQ_OP_WRITE, GFP_NOIO, &area->store_bios);
 	store->bio->bi_iter.bi_sector = run->sector;
 	store->bio->bi_private = store;
 	store->bio->bi_end_io = store_write_end;

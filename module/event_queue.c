@@ -57,15 +57,15 @@ static struct snap_event *try_fetch(struct event_queue *queue,
 struct snap_event *event_queue_fetch(struct event_queue *queue, u32 timeout_ms,
 				     struct snap_event *copy)
 {
+	long left = msecs_to_jiffies(timeout_ms);
 	struct snap_event *event = NULL;
-	long ret;
 
-	ret = wait_event_interruptible_timeout(queue->waiters,
-			(event = try_fetch(queue, copy)) != NULL,
-			msecs_to_jiffies(timeout_ms));
+	left = wait_event_interruptible_timeout(queue->waiters,
+						(event = try_fetch(queue, copy)),
+						left);
 	if (event)
 		return event;
-	return ERR_PTR(ret < 0 ? -EINTR : -ENOENT);
+	return ERR_PTR(left < 0 ? -EINTR : -ENOENT);
 }
 
 void event_queue_unfetch(struct event_queue *queue, struct snap_event *event)

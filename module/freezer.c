@@ -35,6 +35,26 @@ static void free_item(struct freeze_item *item)
 	kfree(item);
 }
 
+/*
+ * A file system that its user thawed meanwhile cannot be thawed again, and
+ * thaw_bdev() keeps the count for another try that would not come.
+ */
+static void thaw(struct block_device *bdev)
+{
+	struct super_block *sb;
+
+	if (thaw_bdev(bdev) != -EINVAL)
+		return;
+	mutex_lock(&bdev->bd_fsfreeze_mutex);
+	sb = bdev->bd_fsfreeze_sb;
+	if (bdev->bd_fsfreeze_count == 1 && sb &&
+	    sb->s_writers.frozen == SB_UNFROZEN) {
+		bdev->bd_fsfreeze_count = 0;
+		bdev->bd_fsfreeze_sb = NULL;
+	}
+	mutex_unlock(&bdev->bd_fsfreeze_mutex);
+}
+
 static void freeze_work(struct work_struct *work)
 {
 	struct freeze_item *item = container_of(work, struct freeze_item, work);
@@ -46,7 +66,7 @@ static void freeze_work(struct work_struct *work)
 		return;
 	}
 	if (!item->error)
-		thaw_bdev(item->bdev);
+		thaw(item->bdev);
 	free_item(item);
 }
 
@@ -122,9 +142,8 @@ void freezer_thaw(struct list_head *items)
 		if (atomic_cmpxchg(&item->state, FREEZE_RUNNING,
 				   FREEZE_ABANDONED) == FREEZE_RUNNING)
 			continue;
-		/* A file system that its user thawed meanwhile is thawed. */
 		if (atomic_read(&item->state) == FREEZE_DONE && !item->error)
-			thaw_bdev(item->bdev);
+			thaw(item->bdev);
 		free_item(item);
 	}
 }

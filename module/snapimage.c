@@ -47,6 +47,11 @@ static void snapimage_submit_bio(struct bio *bio)
 	struct snapimage *image = bio->bi_bdev->bd_disk->private_data;
 	enum image_state state;
 
+	if (op_is_write(bio_op(bio)) && !bio_has_data(bio)) {
+		bio->bi_status = BLK_STS_NOTSUPP;
+		bio_endio(bio);
+		return;
+	}
 	spin_lock(&image->lock);
 	state = image->state;
 	if (state == IMAGE_WAITING)
@@ -99,6 +104,8 @@ static void set_limits(struct gendisk *disk, struct block_device *origin)
 	blk_set_stacking_limits(&q->limits);
 	blk_queue_logical_block_size(q, bdev_logical_block_size(origin));
 	blk_queue_physical_block_size(q, bdev_physical_block_size(origin));
+	/* No discard, and zeroes come as data: there is something to save. */
+	blk_queue_max_write_zeroes_sectors(q, 0);
 	blk_queue_io_min(q, bdev_io_min(origin));
 	blk_queue_dma_alignment(q, max(queue_dma_alignment(q),
 			queue_dma_alignment(bdev_get_queue(origin))));
@@ -161,6 +168,11 @@ out_image:
 void snapimage_start(struct snapimage *image)
 {
 	set_state(image, IMAGE_LIVE);
+}
+
+void snapimage_end(struct snapimage *image)
+{
+	set_state(image, IMAGE_ENDED);
 }
 
 void snapimage_destroy(struct snapimage *image)

@@ -28,9 +28,11 @@ struct snapimage *snapimage_create(struct block_device *origin,
 				   struct cbt_map *map);
 /* The flip: from now on bios are served, those that wait first. */
 void snapimage_start(struct snapimage *image);
+/* Bios end with an error from now on. */
+void snapimage_end(struct snapimage *image);
 /*
- * Bios end with an error from now on; the device goes.  When this returns no
- * new bio reaches the area.  Memory goes with the last open file.
+ * Ends it if need be; the device goes.  When this returns no new bio reaches
+ * the area.  Memory goes with the last open file.
  */
 void snapimage_destroy(struct snapimage *image);
 dev_t snapimage_dev(const struct snapimage *image);

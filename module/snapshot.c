@@ -257,29 +257,6 @@ static int check_storage(struct snapshot *snapshot, dev_t dev)
 	return ret;
 }
 
-/* Storage on a captured device: its image does not show it. */
-static int withdraw(void *private, struct block_device *bdev,
-		    const struct blk_snap_block_range *ranges, u32 count)
-{
-	struct snapshot *snapshot = private;
-	int ret = 0;
-	u32 i, k;
-
-	if (snapshot->state != SNAPSHOT_TAKEN)
-		return 0;
-	for (i = 0; i < snapshot->count; i++) {
-		struct snap_device *device = &snapshot->devices[i];
-
-		if (device->bdev->bd_disk != bdev->bd_disk)
-			continue;
-		for (k = 0; k < count && !ret; k++)
-			ret = diff_area_add_hole(device->area,
-				bdev->bd_start_sect + ranges[k].sector_offset,
-				ranges[k].sector_count, false);
-	}
-	return ret;
-}
-
 int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
 		    const struct blk_snap_block_range *ranges, u32 count)
 {
@@ -296,22 +273,13 @@ int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
 	ret = check_storage(snapshot, dev);
 	if (!ret)
 		ret = diff_storage_append(&snapshot->storage, dev, ranges,
-					  count, withdraw, snapshot);
+					  count);
 out:
 	snapshot_unlock_put(snapshot);
 	return ret;
 }
 
 /* -- TAKE --------------------------------------------------------------- */
-
-static void add_hole(void *private, sector_t first, sector_t count)
-{
-	struct snap_device *device = private;
-
-	/* Without memory for it the sectors show what the storage holds. */
-	if (diff_area_add_hole(device->area, first, count, true))
-		pr_warn("blksnap: no memory to hide storage in an image\n");
-}
 
 static int prepare_device(struct snapshot *snapshot, struct snap_device *device)
 {
@@ -321,15 +289,13 @@ static int prepare_device(struct snapshot *snapshot, struct snap_device *device)
 	ret = cbt_map_prepare(&device->tracker->map, device->capacity);
 	if (ret)
 		return ret;
-	device->area = diff_area_create(device->bdev, device->capacity,
-					&snapshot->storage);
+	device->area = diff_area_create(device->bdev, device->tracker->filter,
+					device->capacity, &snapshot->storage);
 	if (IS_ERR(device->area)) {
 		ret = PTR_ERR(device->area);
 		device->area = NULL;
 		return ret;
 	}
-	diff_storage_for_each_on_disk(&snapshot->storage,
-				      device->bdev->bd_disk, add_hole, device);
 	device->image = snapimage_create(device->bdev, device->capacity,
 					 device->area, &device->tracker->map);
 	if (IS_ERR(device->image)) {
@@ -343,23 +309,29 @@ static int prepare_device(struct snapshot *snapshot, struct snap_device *device)
 static void release_devices(struct snapshot *snapshot)
 {
 	struct snap_device *device;
-	u32 i;
+	struct snap_device *end = snapshot->devices + snapshot->count;
 
-	for (i = 0; i < snapshot->count; i++) {
-		device = &snapshot->devices[i];
+	for (device = snapshot->devices; device < end; device++)
+		if (device->image)
+			snapimage_end(device->image);
+	for (device = snapshot->devices; device < end; device++)
+		if (device->tracker && tracker_is_held(device->tracker))
+			tracker_clear_area(device->tracker);
+	/*
+	 * Writes to the origins first: they do not wait for a storage that may
+	 * be hung, nor for the sync of a mounted image.
+	 */
+	for (device = snapshot->devices; device < end; device++)
+		if (device->area)
+			diff_area_end(device->area);
+	for (device = snapshot->devices; device < end; device++) {
 		if (device->image)
 			snapimage_destroy(device->image);
 		device->image = NULL;
 	}
-	for (i = 0; i < snapshot->count; i++) {
-		device = &snapshot->devices[i];
-		if (device->tracker && tracker_is_held(device->tracker))
-			tracker_clear_area(device->tracker);
-	}
 	if (snapshot->state == SNAPSHOT_DESTROYED)
 		diff_storage_stop(&snapshot->storage);
-	for (i = 0; i < snapshot->count; i++) {
-		device = &snapshot->devices[i];
+	for (device = snapshot->devices; device < end; device++) {
 		if (device->area)
 			diff_area_destroy(device->area);
 		device->area = NULL;
@@ -433,6 +405,17 @@ static void open_all(struct snapshot *snapshot)
 	}
 }
 
+/* A device that has lost its contents cannot be captured any more. */
+static bool any_gone(struct snapshot *snapshot)
+{
+	u32 i;
+
+	for (i = 0; i < snapshot->count; i++)
+		if (blkfilter_is_gone(snapshot->devices[i].tracker->filter))
+			return true;
+	return false;
+}
+
 /* All gates are closed and nothing is inside: this is the instant. */
 static void flip(struct snapshot *snapshot)
 {
@@ -459,6 +442,8 @@ static int capture(struct snapshot *snapshot, struct list_head *frozen,
 	ret = freezer_freeze(frozen, deadline);
 	for (level = 0; !ret && level <= deepest; level++)
 		ret = close_level(snapshot, level, deadline);
+	if (!ret && any_gone(snapshot))
+		ret = -ENODEV;
 	if (!ret)
 		flip(snapshot);
 	open_all(snapshot);
@@ -470,18 +455,20 @@ static int capture(struct snapshot *snapshot, struct list_head *frozen,
 static int take_locked(struct snapshot *snapshot)
 {
 	LIST_HEAD(frozen);
-	unsigned int deepest;
+	unsigned int deepest, level;
 	int ret = 0;
 	u32 i;
 
 	if (snapshot->state == SNAPSHOT_TAKEN)
 		return -EALREADY;
 	deepest = compute_levels(snapshot);
-	for (i = 0; i < snapshot->count && !ret; i++) {
+	for (i = 0; i < snapshot->count && !ret; i++)
 		ret = prepare_device(snapshot, &snapshot->devices[i]);
-		if (!ret)
-			ret = freezer_add(&frozen, snapshot->devices[i].bdev);
-	}
+	for (level = 0; level <= deepest; level++)
+		for (i = 0; i < snapshot->count && !ret; i++)
+			if (snapshot->devices[i].level == level)
+				ret = freezer_add(&frozen,
+						  snapshot->devices[i].bdev);
 	if (!ret)
 		ret = capture(snapshot, &frozen, deepest);
 	else
