@@ -126,12 +126,14 @@ static inline u64 run_mask(const struct run *run)
 /* May the origin overwrite these sub-blocks? Pairs with chunk_make_safe(). */
 static inline bool chunk_is_safe(const struct chunk *chunk, u64 mask)
 {
+	/* What made it safe happened before: see chunk_make_safe(). */
 	return (smp_load_acquire(&chunk->safe) & mask) == mask;
 }
 
 static inline void chunk_make_safe(struct chunk *chunk, u64 mask)
 {
 	lockdep_assert_held(&chunk->lock);
+	/* After the run is in place: pairs with chunk_is_safe(). */
 	smp_store_release(&chunk->safe, chunk->safe | mask);
 }
 

@@ -321,9 +321,9 @@ static long ioctl_snapshot_collect_images(void __user *argument)
 }
 
 /* The client's structure keeps its id and timeout: it is used again. */
-static int deliver_event(const struct snap_event *event, void *private)
+static int deliver_event(const struct snap_event *event, void __user *to)
 {
-	struct blk_snap_snapshot_event __user *user = private;
+	struct blk_snap_snapshot_event __user *user = to;
 	size_t size = event->code == blk_snap_event_code_corrupted ?
 		      sizeof(event->corrupted) : sizeof(event->low);
 

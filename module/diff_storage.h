@@ -154,7 +154,7 @@ static inline int diff_storage_error(const struct diff_storage *storage)
  * Return: 0, -ENOMEM.
  */
 int diff_storage_add_client(struct diff_storage *storage,
-			     struct diff_client *client);
+			    struct diff_client *client);
 void diff_storage_remove_client(struct diff_storage *storage,
 				struct diff_client *client);
 /* Starts no more I/O and waits for what is in flight. */

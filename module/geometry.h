@@ -16,9 +16,8 @@
 #include <linux/minmax.h>
 
 #define SUB_SHIFT 12
-#define SUB_BYTES (1U << SUB_SHIFT)
 #define SUB_SECTOR_SHIFT (SUB_SHIFT - SECTOR_SHIFT)
-#define SUB_SECTORS (1U << SUB_SECTOR_SHIFT)
+#define SUB_SECTORS BIT(SUB_SECTOR_SHIFT)
 #define CHUNK_SUBS_SHIFT_MAX 6
 
 /* A range of sub-blocks inside one chunk. */

@@ -99,6 +99,7 @@ static const struct block_device_operations snapimage_ops = {
 
 static void set_limits(struct gendisk *disk, struct block_device *origin)
 {
+	unsigned int alignment = queue_dma_alignment(bdev_get_queue(origin));
 	struct request_queue *q = disk->queue;
 
 	blk_set_stacking_limits(&q->limits);
@@ -107,8 +108,7 @@ static void set_limits(struct gendisk *disk, struct block_device *origin)
 	/* No discard, and zeroes come as data: there is something to save. */
 	blk_queue_max_write_zeroes_sectors(q, 0);
 	blk_queue_io_min(q, bdev_io_min(origin));
-	blk_queue_dma_alignment(q, max(queue_dma_alignment(q),
-			queue_dma_alignment(bdev_get_queue(origin))));
+	blk_queue_dma_alignment(q, max(queue_dma_alignment(q), alignment));
 	blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
 	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, q);
 }

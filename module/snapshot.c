@@ -563,8 +563,8 @@ int snapshot_collect_images(const struct blk_snap_uuid *id,
 
 int snapshot_wait_event(const struct blk_snap_uuid *id, u32 timeout_ms,
 			int (*deliver)(const struct snap_event *event,
-				       void *private),
-			void *private)
+				       void __user *to),
+			void __user *to)
 {
 	struct snapshot *snapshot = snapshot_get(id);
 	struct snap_event copy, *event;
@@ -576,7 +576,7 @@ int snapshot_wait_event(const struct blk_snap_uuid *id, u32 timeout_ms,
 	if (IS_ERR(event)) {
 		ret = PTR_ERR(event);
 	} else {
-		ret = deliver(&copy, private);
+		ret = deliver(&copy, to);
 		if (ret)
 			event_queue_unfetch(&snapshot->events, event);
 	}

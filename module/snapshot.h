@@ -36,8 +36,8 @@ int snapshot_collect_images(const struct blk_snap_uuid *id,
  */
 int snapshot_wait_event(const struct blk_snap_uuid *id, u32 timeout_ms,
 			int (*deliver)(const struct snap_event *event,
-				       void *private),
-			void *private);
+				       void __user *to),
+			void __user *to);
 
 /* The origin's number for the number of an image; any other as it is. */
 dev_t snapshot_origin_of(dev_t dev);
