@@ -72,7 +72,8 @@ lint: module ## shellcheck, shfmt, clang-format, checkpatch, sparse
 	@ci/lint.sh
 
 .PHONY: unit
-unit: harness ## unit tests under CTest
+unit: deps ## unit tests under CTest
+	@ci/harness.sh --build $(BUILD) --target all
 	@ci/unit.sh --build $(BUILD)
 
 .PHONY: check
@@ -80,7 +81,8 @@ check: ## everything CI asks: lint, unit tests with sanitizers, smoke and meta s
 	@ci/check.sh
 
 .PHONY: bench
-bench: harness ## how fast the judge reads and judges a gigabyte of journal
+bench: deps ## how fast the judge reads and judges a gigabyte of journal
+	@ci/harness.sh --build $(BUILD) --target all
 	@$(BUILD)/harness/model/snapbed_model_bench
 
 .PHONY: shell

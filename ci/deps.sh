@@ -18,7 +18,10 @@ for package in "${build[@]}" "${kernel[@]}" "${harness[@]}" "${machine[@]}" "${g
   status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
   [[ $status == installed ]] || missing+=("$package")
 done
-if ((${#missing[@]} == 0)); then
+# libvirt's embedded driver, when root uses it, wants a system user of this name; its daemon package
+# makes one, the driver package alone does not.
+user=libvirt-qemu
+if ((${#missing[@]} == 0)) && getent passwd "$user" >/dev/null; then
   exit 0
 fi
 
@@ -29,9 +32,16 @@ if ((EUID != 0)); then
   say "using sudo to install packages"
   as_root=(sudo "${as_root[@]}")
 fi
-say "installing ${#missing[@]} Debian packages: ${missing[*]}"
 mkdir --parents "$cache"
 log=$cache/apt.log
 : >"$log"
-run_logged "$log" "${as_root[@]}" apt-get --quiet update
-run_logged "$log" "${as_root[@]}" apt-get --quiet --yes --no-install-recommends install "${missing[@]}"
+if ((${#missing[@]})); then
+  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  run_logged "$log" "${as_root[@]}" apt-get --quiet update
+  run_logged "$log" "${as_root[@]}" apt-get --quiet --yes --no-install-recommends install "${missing[@]}"
+fi
+if ! getent passwd "$user" >/dev/null; then
+  say "making the system user $user, which libvirt's embedded driver asks for"
+  getent group "$user" >/dev/null || run_logged "$log" "${as_root[@]}" groupadd --system "$user"
+  run_logged "$log" "${as_root[@]}" useradd --system --gid "$user" --no-create-home --shell /usr/sbin/nologin "$user"
+fi

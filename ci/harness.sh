@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Builds the C++ side with CMake and Ninja.
 #
-#   harness.sh --build FOLDER [--sanitize address,undefined|thread]
+#   harness.sh --build FOLDER [--sanitize address,undefined|thread] [--target programs|all]
+#
+# The default target, `programs`, is what a run needs; `all` has the tests and benchmarks too.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-build='' sanitize=''
+build='' sanitize='' target=programs
 while (($#)); do
   case $1 in
     --build) build=$2 ;;
     --sanitize) sanitize=$2 ;;
-    *) die "harness.sh: unknown option $1; expected --build or --sanitize" ;;
+    --target) target=$2 ;;
+    *) die "harness.sh: unknown option $1; expected --build, --sanitize or --target" ;;
   esac
   shift 2
 done
@@ -22,8 +25,8 @@ log=$build/build.log
 if [[ ! -f $build/build.ninja ]]; then
   run_logged "$log" cmake -S "$repository" -B "$build" -G Ninja -DSNAPBED_SANITIZE="$sanitize"
 fi
-steps=$(ninja -C "$build" -n 2>/dev/null | grep --count '^\[' || true)
+steps=$(ninja -C "$build" -n "$target" | grep --count '^\[' || true)
 if ((steps > 3)); then
-  say "compiling the harness${sanitize:+ with -fsanitize=$sanitize} (up to $steps steps; follow $log)"
+  say "compiling ${target/all/everything}${sanitize:+ with -fsanitize=$sanitize}: up to $steps steps (follow $log)"
 fi
-run_logged "$log" ninja -C "$build"
+run_logged "$log" ninja -C "$build" "$target"

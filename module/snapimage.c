@@ -99,7 +99,7 @@ static const struct block_device_operations snapimage_ops = {
 
 static void set_limits(struct gendisk *disk, struct block_device *origin)
 {
-	unsigned int alignment = queue_dma_alignment(bdev_get_queue(origin));
+	int alignment = queue_dma_alignment(bdev_get_queue(origin));
 	struct request_queue *q = disk->queue;
 
 	blk_set_stacking_limits(&q->limits);

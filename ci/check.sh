@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# What CI asks, one stage after the other; every stage is a script a developer can run by hand.
+# Ends with a line `N passed, N failed` that counts unit tests, scenarios, mutants and stages.
+# shellcheck source=ci/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$repository"
+
+build=$repository/build
+logs=$build/check
+mkdir --parents "$logs"
+passed=0 failed=0
+
+count() {
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+}
+
+# stage NAME LOG COMMAND...: one passed or failed; the end of the log is shown on failure.
+stage() {
+  local name=$1 log=$logs/$2.log begin=$SECONDS
+  shift 2
+  say "$name"
+  if "$@" >"$log" 2>&1; then
+    count 1 0
+    say "$name: passed, $((SECONDS - begin)) s"
+  else
+    count 0 1
+    tail --lines=60 "$log" >&2
+    say "$name: FAILED, $((SECONDS - begin)) s; all of it in $log"
+  fi
+}
+
+# Unit tests of a build folder, counted one by one.
+units() {
+  local name=$1 log=$logs/$2.log folder=$3 summary
+  say "$name"
+  if ci/unit.sh --build "$folder" >"$log" 2>&1; then :; else tail --lines=60 "$log" >&2; fi
+  summary=$(grep --extended-regexp '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" || true)
+  if [[ $summary =~ ,\ ([0-9]+)\ tests\ failed\ out\ of\ ([0-9]+) ]]; then
+    count $((BASH_REMATCH[2] - BASH_REMATCH[1])) "${BASH_REMATCH[1]}"
+  else
+    count 0 1
+  fi
+  say "$name: ${summary:-no test ran}"
+}
+
+# Scenarios by tag: the program's own last line counts them.
+scenarios() {
+  local name=$1 log=$logs/$2.log summary status=0
+  shift 2
+  say "$name"
+  "$build/harness/cli/snapbed" run "$@" >"$log" 2>&1 || status=$?
+  grep --extended-regexp '^(PASS|FAIL|BROKEN|SKIP)' "$log" || true
+  summary=$(grep --extended-regexp '^[0-9]+ passed, ' "$log" | tail --lines=1 || true)
+  if [[ $summary =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ broken,\ ([0-9]+)\ skipped ]]; then
+    # A skipped scenario is not a passed one.
+    count "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] + BASH_REMATCH[3] + BASH_REMATCH[4]))
+  else
+    count 0 1
+  fi
+  ((status == 0)) || tail --lines=40 "$log" >&2
+  say "$name: ${summary:-no summary, exit status $status}"
+}
+
+mutants() {
+  local log=$logs/mutants.log total caught
+  say "mutants"
+  ci/mutants.sh --build "$build" >"$log" 2>&1 || true
+  cat "$log"
+  if [[ $(tail --lines=1 "$log") =~ ^mutants:\ ([0-9]+)\ of\ ([0-9]+)\ caught ]]; then
+    caught=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]}
+    count "$caught" $((total - caught))
+  else
+    count 0 1
+  fi
+}
+
+make --no-print-directory all
+stage "lint" lint ci/lint.sh
+stage "build the unit tests" build-tests ci/harness.sh --build "$build" --target all
+units "unit tests" unit "$build"
+stage "build with address and undefined sanitizers" build-address \
+  ci/harness.sh --build "$build/sanitize-address" --sanitize address,undefined --target all
+units "unit tests, address and undefined sanitizers" unit-address "$build/sanitize-address"
+stage "build with thread sanitizer" build-thread \
+  ci/harness.sh --build "$build/sanitize-thread" --sanitize thread --target all
+units "unit tests, thread sanitizer" unit-thread "$build/sanitize-thread"
+scenarios "meta scenarios" meta @meta
+scenarios "smoke scenarios" smoke @smoke
+mutants
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Style and static checks: bash, C++, the module and the kernel patches. Prints only what is wrong.
+# shellcheck source=ci/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$repository"
+
+failed=0
+problem() {
+  printf 'lint: %s\n' "$*" >&2
+  failed=1
+}
+
+mapfile -t scripts < <(git ls-files '*.sh' '.ci/run')
+shellcheck --external-sources --source-path=SCRIPTDIR "${scripts[@]}" || problem "shellcheck"
+shfmt --indent 2 --case-indent --diff "${scripts[@]}" || problem "shfmt"
+
+mapfile -t sources < <(git ls-files 'harness/*.cc' 'harness/*.h')
+clang-format --dry-run --Werror "${sources[@]}" || problem "clang-format"
+
+kernel=$(ci/kernel.sh)
+checkpatch=("$kernel/build/source/scripts/checkpatch.pl" --no-tree --strict --quiet --no-summary --max-line-length=80)
+# The parameters' one macro; locks are documented in the kernel-doc of their structure.
+mapfile -t module_files < <(git ls-files 'module/*.c' 'module/*.h')
+perl "${checkpatch[@]}" --ignore MACRO_ARG_REUSE,UNCOMMENTED_DEFINITION --file "${module_files[@]}" ||
+  problem "checkpatch on module/"
+# A series in a repository: no sign-off chain and no MAINTAINERS entry.
+perl "${checkpatch[@]}" --ignore FILE_PATH_CHANGES,MISSING_SIGN_OFF kernel-patches/*.patch ||
+  problem "checkpatch on kernel-patches/"
+
+copy=$(mktemp --directory)
+trap 'rm --recursive --force "$copy"' EXIT
+cp --recursive module "$copy/"
+if make --directory "$kernel/build" M="$copy/module" C=2 W=1 modules 2>&1 | grep --extended-regexp '(warning|error):'; then
+  problem "sparse or W=1 on module/"
+fi
+
+# Ranks: a file includes only files of lower ranks, in the order in which Kbuild lists the objects.
+ranks=(geometry params trace cbt_map event_queue diff_buffer freezer diff_storage chunk diff_area diff_store
+  diff_image tracker snapimage snapshot ctl main)
+for ((i = 0; i < ${#ranks[@]}; i++)); do
+  for ((k = i + 1; k < ${#ranks[@]}; k++)); do
+    if grep --quiet "#include \"${ranks[k]}.h\"" "module/${ranks[i]}".[ch] 2>/dev/null; then
+      problem "module/${ranks[i]} includes ${ranks[k]}.h, which is above it"
+    fi
+  done
+done
+
+if git ls-files | grep --quiet '\.py$' || git grep --quiet --extended-regexp '^#!.*python'; then
+  problem "there is Python in the tree"
+fi
+exit "$failed"
