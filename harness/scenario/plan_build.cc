@@ -138,8 +138,7 @@ class Builder {
 
 Built build_plan(const Scenario& scenario, std::uint64_t seed, std::uint32_t cycles) {
   Builder builder(scenario, seed);
-  const auto data = std::find_if(scenario.disks.begin(), scenario.disks.end(),
-                                 [](const Disk& disk) { return disk.role == journal::Role::data; });
+  const auto data = std::find_if(scenario.disks.begin(), scenario.disks.end(), takes_selftest);
   builder.add_bare("selftest", 0, {{"device", data->name}});
   if (scenario.module) builder.add_bare("insmod", 0);
   builder.add_all(scenario.setup, 0);

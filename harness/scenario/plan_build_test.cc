@@ -78,6 +78,14 @@ TEST(PlanBuild, Golden) {
   EXPECT_EQ(built.disks[5].name, "store");
 }
 
+TEST(PlanBuild, TheSelftestTakesADiskThatTakesDiscards) {
+  Scenario scenario = sample();
+  scenario.disks.insert(scenario.disks.begin(), scenario.disks.front());
+  scenario.disks.front().name = "first";
+  scenario.disks.front().discard = false;
+  EXPECT_EQ(build_plan(scenario, 1, 1).plan.steps.front().args["device"], "data");
+}
+
 TEST(PlanBuild, IsAFunctionOfSeedAndCycles) {
   const Scenario scenario = sample();
   const auto text = [&](std::uint64_t seed, std::uint32_t cycles) {

@@ -254,10 +254,10 @@ void read_expect(const Table& root, Scenario& scenario) {
 
 // The agent proves at boot that requests arrive; it does so on a data disk.
 void check_whole(const Table& root, const Scenario& scenario) {
-  const bool data = std::any_of(scenario.disks.begin(), scenario.disks.end(),
-                                [](const Disk& disk) { return disk.role == journal::Role::data; });
-  if (!data)
-    root.refuse_at("disk", "the scenario has no disk of role data; expected at least one [[disk]]");
+  if (std::none_of(scenario.disks.begin(), scenario.disks.end(), takes_selftest))
+    root.refuse_at("disk",
+                   "the scenario has no disk of role data that takes discards; expected at least "
+                   "one [[disk]], on which the agent shows that requests arrive");
   if (scenario.disks.size() > kDiskLimit)
     root.refuse_at("disk", "the scenario has " + std::to_string(scenario.disks.size()) +
                                " disks; expected at most " + std::to_string(kDiskLimit));
@@ -267,6 +267,10 @@ void check_whole(const Table& root, const Scenario& scenario) {
 }
 
 }  // namespace
+
+bool takes_selftest(const Disk& disk) {
+  return disk.role == journal::Role::data && disk.discard;
+}
 
 Scenario parse(const std::string& text, const std::filesystem::path& file,
                const std::filesystem::path& folder) {

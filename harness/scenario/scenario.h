@@ -32,6 +32,9 @@ struct Disk {
   bool discard = true;
 };
 
+// Whether the agent can show at boot, on this disk, that every kind of request arrives.
+bool takes_selftest(const Disk& disk);
+
 // A linear device-mapper target over a range of one disk.
 struct Linear {
   std::string name;

@@ -136,6 +136,10 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"size = \"64M\"", "", "has no \"size\""},
         Wrong{"name = \"data1\"", "name = \"data0\"", "used twice"},
         Wrong{"name = \"data1\"", "name = \"marks\"", "testbed's own"},
+        Wrong{"name = \"data0\"\nsize = \"64M\"\n[[disk]]\nname = \"data1\"",
+              "name = \"data0\"\nsize = \"64M\"\ndiscard = false\n[[disk]]\n"
+              "name = \"data1\"\ndiscard = false",
+              "no disk of role data that takes discards"},
         Wrong{"name = \"data1\"", "name = \"module\"", "testbed's own"},
         Wrong{"name = \"data1\"", "name = \"../etc\"", "not usable"},
         Wrong{"role = \"storage\"", "role = \"storge\"", "(nearest: storage)"},
