@@ -34,6 +34,7 @@ constexpr std::size_t kConsoleTail = 4096;
 
 // The testbed's own words on the guest's console.
 constexpr const char* kAgentDied = "snapbed-init: agent died";
+constexpr const char* kAgentSays = "snapbed-agent: ";  // its marks say the same, and more
 
 bool any_failed(const model::Report& report) {
   return std::any_of(report.checks.begin(), report.checks.end(), [](const auto& check) {
@@ -56,10 +57,10 @@ std::string last_line(const std::string& text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const std::string line = vm::clean_console_line(text.substr(at, end - at));
-    if (!line.empty()) last = line;
+    if (!line.empty() && line.find(kAgentSays) == std::string::npos) last = line;
     at = end + 1;
   }
-  return last;
+  return last.empty() ? "nothing: it is empty" : last;
 }
 
 }  // namespace
