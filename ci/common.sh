@@ -2,7 +2,9 @@
 # What the scripts in ci/ share: talking, failing, the cache. Sourced, never run.
 set -euo pipefail
 
+export repository
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export cache
 cache=${SNAPBED_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/snapbed}
 
 say() { printf '%s %s\n' "${SNAPBED_SAY:-==>}" "$*" >&2; }

@@ -98,7 +98,7 @@ make_kernel() {
   rm --recursive --force "$partial"
   mkdir --parents "$partial/build"
   make_it=(make --directory "$source_folder" O="$partial/build" --jobs="$(nproc)"
-    KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=snapbed KBUILD_BUILD_HOST=snapbed)
+  KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=snapbed KBUILD_BUILD_HOST=snapbed)
   run_logged "$log" "${make_it[@]}" tinyconfig
   run_logged "$log" env --chdir="$source_folder" ./scripts/kconfig/merge_config.sh -m -O "$partial/build" \
     "$partial/build/.config" "${configs[@]}"
