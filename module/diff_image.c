@@ -192,7 +192,9 @@ static struct piece piece_at(struct diff_area *area, sector_t sector,
 
 static void end_bio(struct bio *bio, blk_status_t status)
 {
-	bio->bi_status = status;
+	/* A part that was split off may have failed the bio already. */
+	if (status)
+		bio->bi_status = status;
 	bio_endio(bio);
 }
 
