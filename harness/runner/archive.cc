@@ -85,9 +85,12 @@ model::CheckResult watchdog_check(const journal::Journal& journal, const Run& ru
     steps += mark->kind == plan::MarkKind::step_end;
   }
   result.exercised["steps"] = steps;
-  result.outcome = run.ending == Ending::guest_hung ? model::Outcome::fail
-                   : steps > 0                      ? model::Outcome::pass
-                                                    : model::Outcome::not_run;
+  // A step that waits in vain for the module is no progress either, although the guest lives.
+  const bool stuck =
+      run.ending == Ending::guest_hung || run.ending == Ending::module_broke_interface;
+  result.outcome = stuck       ? model::Outcome::fail
+                   : steps > 0 ? model::Outcome::pass
+                               : model::Outcome::not_run;
   if (result.outcome == model::Outcome::not_run) result.reason = "no step came to its end";
   if (result.outcome == model::Outcome::fail) {
     result.found = 1;
