@@ -18,14 +18,17 @@ mapfile -t sources < <(git ls-files 'harness/*.cc' 'harness/*.h')
 clang-format --dry-run --Werror "${sources[@]}" || problem "clang-format"
 
 kernel=$(ci/kernel.sh)
-checkpatch=("$kernel/build/source/scripts/checkpatch.pl" --no-tree --strict --quiet --no-summary --max-line-length=80)
+checkpatch=("$kernel/build/source/scripts/checkpatch.pl" --no-tree --strict --quiet --no-summary)
 # The parameters' one macro; locks are documented in the kernel-doc of their structure.
 mapfile -t module_files < <(git ls-files 'module/*.c' 'module/*.h')
 perl "${checkpatch[@]}" --ignore MACRO_ARG_REUSE,UNCOMMENTED_DEFINITION --file "${module_files[@]}" ||
   problem "checkpatch on module/"
 # A series in a repository: no sign-off chain and no MAINTAINERS entry.
-perl "${checkpatch[@]}" --ignore FILE_PATH_CHANGES,MISSING_SIGN_OFF kernel-patches/*.patch ||
-  problem "checkpatch on kernel-patches/"
+for patch in kernel-patches/*.patch; do
+  # From standard input: a file that git tracks would be taken for source.
+  perl "${checkpatch[@]}" --ignore FILE_PATH_CHANGES,MISSING_SIGN_OFF - <"$patch" ||
+    problem "checkpatch on $patch"
+done
 
 copy=$(mktemp --directory)
 trap 'rm --recursive --force "$copy"' EXIT

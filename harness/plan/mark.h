@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A mark: one 512-byte record that the agent writes to the marks disk (O_DIRECT, one at a time, at sector
-// sequence % disk size). It is a request like any other, so it has an exact place in the server's order.
+// A mark: one 512-byte record that the agent writes to the marks disk (O_DIRECT, one at a time, at
+// sector sequence % disk size). It is a request like any other, so it has an exact place in the
+// server's order.
 #pragma once
 
 #include <array>
@@ -12,26 +13,31 @@
 namespace snapbed::plan {
 
 enum class MarkKind : std::uint16_t {
-  boot = 1,          // first mark: {"kernel":..., "uptime_ms":..., "phases":{name: ms,...}} agent is up
-  step_begin = 2,    // {"op":...}
-  step_end = 3,      // {"result":n, ...}: see plan.h
-  event = 4,         // {"snapshot":..., "code":"low"|"corrupted", "sectors":n} or {"device":name,"error":n}
-  read_error = 5,    // {"device":..., "first":s, "count":n, "error":errno}: image sectors of the running copy_image
-  append_begin = 6,  // {"snapshot":..., "device":..., "ranges":[[first,count],...]}: an append that answers a LOW event
+  boot = 1,  // first mark: {"kernel":..., "uptime_ms":..., "phases":{name: ms,...}} agent is up
+  step_begin = 2,  // {"op":...}
+  step_end = 3,    // {"result":n, ...}: see plan.h
+  event =
+      4,  // {"snapshot":..., "code":"low"|"corrupted", "sectors":n} or {"device":name,"error":n}
+  read_error = 5,    // {"device":..., "first":s, "count":n, "error":errno}: image sectors of the
+                     // running copy_image
+  append_begin = 6,  // {"snapshot":..., "device":..., "ranges":[[first,count],...]}: an append that
+                     // answers a LOW event
   append_end = 7,    // {"snapshot":..., "result":n}
   cycle_end = 8,     // answered by the server when the cycle has been judged
   done = 9,          // the plan is complete; the guest powers off after the answer
-  fatal = 10,        // {"what":..., "module":bool, "hang"?:true}: the agent cannot go on; the run is broken, unless
-                     // "module":true says that the module under test broke its interface, or was loaded when a wait of a
-                     // step ran out; "hang": the step never came back from the kernel
-  note = 11,         // free text for the reader
+  fatal =
+      10,  // {"what":..., "module":bool, "hang"?:true}: the agent cannot go on; the run is broken,
+           // unless "module":true says that the module under test broke its interface, or was
+           // loaded when a wait of a step ran out; "hang": the step never came back from the kernel
+  note = 11,  // free text for the reader
 };
 
 inline constexpr std::uint32_t kMarkVersion = 1;
 inline constexpr std::size_t kMarkTextLimit = 464;  // bytes of JSON text in one mark
 
-// Little endian: char magic[8]="SNAPMARK", u32 version, u16 kind, u16 text length, u64 sequence (0, 1, 2...; a gap is `broken`),
-// u32 step, u32 cycle, u64 guest monotonic ns, text, zero padding up to byte 504, u64 xxh3 of bytes [0, 504).
+// Little endian: char magic[8]="SNAPMARK", u32 version, u16 kind, u16 text length, u64 sequence (0,
+// 1, 2...; a gap is `broken`), u32 step, u32 cycle, u64 guest monotonic ns, text, zero padding up
+// to byte 504, u64 xxh3 of bytes [0, 504).
 struct Mark {
   MarkKind kind = MarkKind::note;
   std::uint64_t sequence = 0;
