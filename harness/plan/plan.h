@@ -77,63 +77,47 @@ struct Range {
 std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t sectors,
                                     std::uint32_t writes, std::uint32_t max_sectors);
 
-// clang-format off: a table
-// Steps (args -> what the step_end mark's JSON reports beside "result"). "result" is an errno
-// (positive, 0 = success) for calls and an exit code for programs. Sizes in sectors of 512 bytes
-// unless the name ends in _bytes or _ms.
+// clang-format off
+// Steps (args -> what the step_end mark's JSON reports beside "result"). "result" is an errno (positive, 0 = success) for calls
+// and an exit code for programs. Sizes in sectors of 512 bytes unless the name ends in _bytes or _ms.
 //
-//   selftest {device}                  prove that a write, a discard, a write-zeroes and a flush of
-//   the exact ranges arrive:
-//                                      in this order on sectors [64,72) write, [128,192) discard,
-//                                      [256,320) write zeroes, then flush.
+//   selftest {device}                  prove that a write, a discard, a write-zeroes and a flush of the exact ranges arrive:
+//                                      in this order on sectors [64,72) write, [128,192) discard, [256,320) write zeroes, then flush.
 //   insmod {} / rmmod {}               the module under test. rmmod retries EBUSY/EAGAIN never.
-//   fio_start {name, job, iodepth..}   `job` is the fio file's text; --output-format=json; returns
-//   once fio runs. fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the
-//   JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}. fio_wait {name} the
-//   same without the signal. wait_writes {device, sectors}      until the device's completed
-//   write+discard sectors grew by `sectors` since the step began -> {sectors} write {device,
-//   writes, max_sectors}      O_DIRECT, pattern as above. discard {device, first, count} / zero
-//   {device, first, count}      BLKDISCARD / BLKZEROOUT (a WRITE_ZEROES request). flush {device}
-//   mkfs {device, type, options}       type ext4 or xfs. mount {device, type, at, options} / umount
-//   {at} dm_create {name, table}            `table` with %name% for a device's path, e.g. "0 20480
-//   linear %data0% 2048" dm_remove {name} run {command}                      /bin/sh -c in the
-//   guest, output to the console -> exit code create {snapshot, devices:[name], low?:{device,
-//   first, piece, pieces, limit}}
-//                                      SNAPSHOT_CREATE -> {id:hex}. Starts an event thread for the
-//                                      snapshot: each event gives an `event` mark. With `low`, each
-//                                      LOW event is answered by APPEND of `pieces` ranges of
-//                                      `piece` sectors, bump-allocated from `first` on, not past
-//                                      `limit`; each such append gives marks append_begin
-//                                      {snapshot, device, ranges} and append_end {snapshot,
-//                                      result}.
+//   fio_start {name, job, iodepth..}   `job` is the fio file's text; --output-format=json; returns once fio runs.
+//   fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}.
+//   fio_wait {name}                    the same without the signal.
+//   wait_writes {device, sectors}      until the device's completed write+discard sectors grew by `sectors` since the step began -> {sectors}
+//   write {device, writes, max_sectors}      O_DIRECT, pattern as above.
+//   discard {device, first, count} / zero {device, first, count}      BLKDISCARD / BLKZEROOUT (a WRITE_ZEROES request).
+//   flush {device}
+//   mkfs {device, type, options}       type ext4 or xfs. mount {device, type, at, options} / umount {at}
+//   dm_create {name, table}            `table` with %name% for a device's path, e.g. "0 20480 linear %data0% 2048"
+//   dm_remove {name}
+//   run {command}                      /bin/sh -c in the guest, output to the console -> exit code
+//   create {snapshot, devices:[name], low?:{device, first, piece, pieces, limit}}
+//                                      SNAPSHOT_CREATE -> {id:hex}. Starts an event thread for the snapshot: each event gives an `event` mark. With
+//                                      `low`, each LOW event is answered by APPEND of `pieces` ranges of `piece` sectors, bump-allocated from `first` on, not past `limit`;
+//                                      each such append gives marks append_begin {snapshot, device, ranges} and append_end {snapshot, result}.
 //   append {snapshot, device, ranges:[[first,count],...]}
 //   take {snapshot}
-//   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or
-//   missing pairing is result EPROTO collect_trackers {}                -> {trackers:[names seen],
-//   foreign: count of others} copy_image {snapshot, device, mode:"sequential"|"shuffled", threads,
-//   block_bytes, base}
-//                                      copy the image, O_DIRECT both sides, to the evidence disk:
-//                                      image sector s goes to evidence sector base + s, each
-//                                      exactly once. shuffled: pieces of 512 bytes to block_bytes
-//                                      in an order and sizes from the plan's seed and step id,
-//                                      `threads` workers. A piece that fails to read is read again
-//                                      sector by sector; each run of bad sectors gives a read_error
-//                                      mark. -> {sectors, bad}
-//   read_map {snapshot, device, window_bytes}   TRACKER_COLLECT + READ_CBT_MAP in windows -> {base,
-//   bytes, blk_size, blk_count, capacity, generation:hex, snap_number};
+//   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or missing pairing is result EPROTO
+//   collect_trackers {}                -> {trackers:[names seen], foreign: count of others}
+//   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base}
+//                                      copy the image, O_DIRECT both sides, to the evidence disk: image sector s goes to evidence sector base + s, each exactly once.
+//                                      shuffled: pieces of 512 bytes to block_bytes in an order and sizes from the plan's seed and step id, `threads` workers.
+//                                      A piece that fails to read is read again sector by sector; each run of bad sectors gives a read_error mark. -> {sectors, bad}
+//   read_map {snapshot, device, window_bytes}   TRACKER_COLLECT + READ_CBT_MAP in windows -> {base, bytes, blk_size, blk_count, capacity, generation:hex, snap_number};
 //                                      the map's bytes on the files disk at byte `base`.
-//   mark_dirty {device, ranges}        write_image {snapshot, device, writes, max_sectors}
-//   (O_DIRECT on the image; pattern as `write`) -> {sectors} check_image {snapshot, device, type}
-//   a writable overlay (dm-snapshot) over the image: mount, umount, fsck -> result 0 when all three
-//   are clean. destroy {snapshot}    remove_tracker {device} wait_event {snapshot,
-//   code:"low"|"corrupted", count, timeout_ms}  until the event thread has seen `count` of them in
-//   all -> {seen} cycle_end {}                       the `cycle_end` mark; the server answers it
-//   when the cycle has been judged.
+//   mark_dirty {device, ranges}        write_image {snapshot, device, writes, max_sectors}   (O_DIRECT on the image; pattern as `write`) -> {sectors}
+//   check_image {snapshot, device, type}   a writable overlay (dm-snapshot) over the image: mount, umount, fsck -> result 0 when all three are clean.
+//   destroy {snapshot}    remove_tracker {device}
+//   wait_event {snapshot, code:"low"|"corrupted", count, timeout_ms}  until the event thread has seen `count` of them in all -> {seen}
+//   cycle_end {}                       the `cycle_end` mark; the server answers it when the cycle has been judged.
 //
-// Every step also takes timeout_ms (guest time that its own waits have, where the usual is not
-// enough) and hang_ms (guest time after which a step that hangs in the kernel is given up: `fatal`
-// mark with "hang":true, then power off; 300 s more than timeout_ms if not given; cycle_end is
-// never given up).
+// Every step also takes timeout_ms (guest time that its own waits have, where the usual is not enough) and hang_ms (guest time
+// after which a step that hangs in the kernel is given up: `fatal` mark with "hang":true, then power off; 300 s more than
+// timeout_ms if not given; cycle_end is never given up).
 // clang-format on
 
 }  // namespace snapbed::plan
