@@ -25,8 +25,8 @@ log=$build/build.log
 if [[ ! -f $build/build.ninja ]]; then
   run_logged "$log" cmake -S "$repository" -B "$build" -G Ninja -DSNAPBED_SANITIZE="$sanitize"
 fi
-steps=$(ninja -C "$build" -n "$target" | grep --count '^\[' || true)
-if ((steps > 3)); then
-  say "compiling ${target/all/everything}${sanitize:+ with -fsanitize=$sanitize}: up to $steps steps (follow $log)"
-fi
+# Said only when there is something to do: what is up to date takes less than two seconds.
+(sleep 2 && say "compiling ${target/all/everything}${sanitize:+ with -fsanitize=$sanitize}: some minutes the first time (follow $log)") &
+announcement=$!
+trap 'kill "$announcement" 2>/dev/null || true' EXIT
 run_logged "$log" ninja -C "$build" "$target"
