@@ -5,7 +5,7 @@
 #
 #   mutants.sh --build FOLDER [NAME...]      NAME is the beginning of a mutant's file name
 #
-# A race may need more than one seed: up to three are tried, and the table says how many it took.
+# A race may need more than one seed: up to five are tried, and the table says how many it took.
 # Prints a table; writes out/mutants.json; exit status 1 when a mutant was missed.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -16,7 +16,7 @@ shift 2
 artifacts=$build/artifacts
 snapbed=$build/harness/cli/snapbed
 out=$repository/out/mutants
-seeds=(1 2 3)
+seeds=(1 2 3 4 5)
 mkdir --parents "$out" "$artifacts/mutant"
 
 header() { sed --quiet "s/^$2: //p; /^---/q" "$1" | head --lines=1; }
