@@ -2,6 +2,7 @@
 #include "runner/out_folder.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -14,7 +15,8 @@ class OutFolderTest : public ::testing::Test {
  protected:
   OutFolderTest() { fs::remove_all(out_); }
   ~OutFolderTest() override { fs::remove_all(out_); }
-  fs::path out_ = fs::path(::testing::TempDir()) / "snapbed-out-folder-test";
+  // CTest runs the cases as processes side by side.
+  fs::path out_ = fs::path(::testing::TempDir()) / ("snapbed-out-" + std::to_string(::getpid()));
 };
 
 TEST_F(OutFolderTest, IsEmptiedWhenAnEarlierRunMadeIt) {

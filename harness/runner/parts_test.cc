@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 class PartsTest : public ::testing::Test {
  protected:
   PartsTest() {
+    fs::create_directories(folder_);
     base::write_file(folder_ / "kernel", std::string(0x202, '\0') + "HdrS and more");
     base::write_file(folder_ / "module",
                      "\x7f"
@@ -22,6 +24,8 @@ class PartsTest : public ::testing::Test {
     base::write_file(folder_ / "text", "I am text");
     parts_ = {folder_ / "kernel", folder_ / "module", folder_ / "text", folder_ / "text"};
   }
+
+  ~PartsTest() override { fs::remove_all(folder_); }
 
   std::string refusal() const {
     try {
@@ -32,7 +36,9 @@ class PartsTest : public ::testing::Test {
     }
   }
 
-  fs::path folder_ = ::testing::TempDir();
+  // CTest runs the cases as processes side by side.
+  fs::path folder_ =
+      fs::path(::testing::TempDir()) / ("snapbed-parts-" + std::to_string(::getpid()));
   Parts parts_;
 };
 

@@ -3,14 +3,18 @@
 #include "scenario/plan_build.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace snapbed::scenario {
 namespace {
 
 Scenario sample() {
-  const std::string folder = ::testing::TempDir();
+  // CTest runs the cases as processes side by side.
+  const std::string folder = ::testing::TempDir() + "snapbed-plan-" + std::to_string(::getpid());
+  std::filesystem::create_directories(folder);
   std::ofstream(folder + "/storm.fio") << "[a]\nfilename=%lin%\nrandseed=%seed%\nrate=50%\n";
   return parse(R"(promise = "p"
 cycles = 10
