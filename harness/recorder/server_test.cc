@@ -378,6 +378,11 @@ TEST(Control, CycleEndIsAnsweredOnlyWhenTold) {
   ASSERT_EQ(now.marks.size(), 2U);
   EXPECT_EQ(now.marks[1].end, kNever);
   EXPECT_EQ(now.marks[1].begin, told["stamp"].get<std::uint64_t>());
+  // The mark is told first and held then.
+  const auto limit = std::chrono::steady_clock::now() + 5s;
+  while (f.server->stats().held != 1 && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::yield();
+  }
   EXPECT_EQ(f.server->stats().oldest_ms, 0U) << "a held mark is not a stuck request";
   EXPECT_EQ(marking.wait_for(20ms), std::future_status::timeout);
 
