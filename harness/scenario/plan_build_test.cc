@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 namespace snapbed::scenario {
 namespace {
@@ -15,6 +16,8 @@ Scenario sample() {
   // CTest runs the cases as processes side by side.
   const std::string folder = ::testing::TempDir() + "snapbed-plan-" + std::to_string(::getpid());
   std::filesystem::create_directories(folder);
+  const std::shared_ptr<void> removal(nullptr,
+                                      [&folder](void*) { std::filesystem::remove_all(folder); });
   std::ofstream(folder + "/storm.fio") << "[a]\nfilename=%lin%\nrandseed=%seed%\nrate=50%\n";
   return parse(R"(promise = "p"
 cycles = 10
