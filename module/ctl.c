@@ -77,14 +77,6 @@ static long ioctl_version(void __user *argument)
 	return copy_to_user(argument, &version, sizeof(version)) ? -EFAULT : 0;
 }
 
-static bool device_number(struct blk_snap_dev number, dev_t *dev)
-{
-	if (number.mj >= 1U << (32 - MINORBITS) || number.mn > MINORMASK)
-		return false;
-	*dev = MKDEV(number.mj, number.mn);
-	return true;
-}
-
 static long ioctl_tracker_remove(void __user *argument)
 {
 	struct blk_snap_tracker_remove remove;
@@ -94,7 +86,7 @@ static long ioctl_tracker_remove(void __user *argument)
 
 	if (copy_from_user(&remove, argument, sizeof(remove)))
 		return -EFAULT;
-	if (!device_number(remove.dev_id, &dev))
+	if (!kernel_dev(remove.dev_id, &dev))
 		return -ENXIO;
 	ret = tracker_remove(dev);
 	if (ret != -ENODATA)
@@ -164,7 +156,7 @@ static long ioctl_tracker_read_cbt_map(void __user *argument)
 
 	if (copy_from_user(&window, argument, sizeof(window)))
 		return -EFAULT;
-	if (!device_number(window.dev_id, &dev))
+	if (!kernel_dev(window.dev_id, &dev))
 		return -ENODEV;
 	tracker = tracker_find(dev);
 	if (IS_ERR(tracker))
@@ -205,7 +197,7 @@ static long ioctl_tracker_mark_dirty(void __user *argument)
 
 	if (copy_from_user(&mark, argument, sizeof(mark)))
 		return -EFAULT;
-	if (!device_number(mark.dev_id, &dev))
+	if (!kernel_dev(mark.dev_id, &dev))
 		return -ENODEV;
 	ranges = copy_array((void __user *)mark.dirty_blocks_array, mark.count,
 			    sizeof(struct blk_snap_block_range));

@@ -150,11 +150,12 @@ static int open_device(struct snapshot *snapshot, struct snap_device *device,
 {
 	struct block_device *bdev;
 	struct tracker *tracker;
+	dev_t dev;
 	int ret;
 
-	if (number.mj >= 1U << (32 - MINORBITS) || number.mn > MINORMASK)
+	if (!kernel_dev(number, &dev))
 		return -ENXIO;
-	bdev = blkdev_get_by_dev(MKDEV(number.mj, number.mn), FMODE_READ, NULL);
+	bdev = blkdev_get_by_dev(dev, FMODE_READ, NULL);
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
 	ret = check_device(bdev);
@@ -267,9 +268,8 @@ int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
 	if (!snapshot)
 		return -ESRCH;
 	ret = -ENXIO;
-	if (device.mj >= 1U << (32 - MINORBITS) || device.mn > MINORMASK)
+	if (!kernel_dev(device, &dev))
 		goto out;
-	dev = MKDEV(device.mj, device.mn);
 	ret = check_storage(snapshot, dev);
 	if (!ret)
 		ret = diff_storage_append(&snapshot->storage, dev, ranges,

@@ -9,6 +9,7 @@
 #ifndef BLKSNAP_SNAPSHOT_H
 #define BLKSNAP_SNAPSHOT_H
 
+#include <linux/kdev_t.h>
 #include <linux/types.h>
 
 #include "event_queue.h"
@@ -38,6 +39,15 @@ int snapshot_wait_event(const struct blk_snap_uuid *id, u32 timeout_ms,
 			int (*deliver)(const struct snap_event *event,
 				       void __user *to),
 			void __user *to);
+
+/* The device of a client's number; false when there can be none. */
+static inline bool kernel_dev(struct blk_snap_dev number, dev_t *dev)
+{
+	if (number.mj >= 1U << (32 - MINORBITS) || number.mn > MINORMASK)
+		return false;
+	*dev = MKDEV(number.mj, number.mn);
+	return true;
+}
 
 /* The origin's number for the number of an image; any other as it is. */
 dev_t snapshot_origin_of(dev_t dev);
