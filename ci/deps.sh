@@ -10,7 +10,7 @@ harness=(libvirt-dev nbdkit-plugin-dev libnbd-dev libboost-dev libboost-filesyst
   libboost-system-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
   libxxhash-dev libgtest-dev libgmock-dev libbenchmark-dev)
 machine=(qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu nbdkit libnbd-bin seabios)
-guest=(busybox-static fio e2fsprogs xfsprogs dmsetup erofs-utils util-linux)
+guest=(busybox-static fio e2fsprogs xfsprogs dmsetup fdisk erofs-utils util-linux)
 checks=(shellcheck shfmt clang-format clang-tidy sparse)
 
 missing=()

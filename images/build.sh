@@ -37,7 +37,7 @@ done
 for file in "$agent" "$init"; do
   [[ -f $file ]] || fail "$file does not exist: build the harness first"
 done
-for tool in mkfs.erofs gcc readelf fio busybox mke2fs mkfs.xfs dmsetup; do
+for tool in mkfs.erofs gcc readelf fio busybox mke2fs mkfs.xfs dmsetup sfdisk; do
   command -v "$tool" >/dev/null || fail "$tool is not installed: run make deps"
 done
 

@@ -17,7 +17,7 @@ programs=(
   fio
   mke2fs e2fsck tune2fs debugfs
   mkfs.xfs xfs_repair xfs_io xfs_db
-  dmsetup
+  dmsetup sfdisk
 )
 
 # mkfs.xfs and its kin lie in sbin, which need not be in the caller's PATH.
