@@ -53,19 +53,25 @@ fi
 
 mkdir --parents "$cache/source" "$cache/kernel" "$cache/log"
 log=$cache/log/kernel-$variant-$kernel_key.log
-exec 9>"$cache/kernel/lock"
-flock --nonblock 9 || {
-  say "another build holds $cache/kernel/lock: waiting for it"
-  flock 9
-}
-
 # Everything half-done is under *.partial and goes with us.
+half_done=()
 # shellcheck disable=SC2317
-clean_up() { rm --recursive --force "$source_folder.partial" "$kernel_folder.partial"; }
+clean_up() { rm --recursive --force "${half_done[@]}"; }
 trap clean_up EXIT
+
+# lock FD FILE: one build at a time of the same thing; of others as many as there are.
+lock() {
+  flock --nonblock "$1" || {
+    say "another build holds $2: waiting for it"
+    flock "$1"
+  }
+}
+exec 8>"$source_folder.lock" 9>"$kernel_folder.lock"
+lock 9 "$kernel_folder.lock"
 
 make_source() {
   local partial=$source_folder.partial patch version
+  half_done+=("$partial")
   rm --recursive --force "$partial"
   mkdir --parents "$partial"
   say "unpacking linux-source-6.1 $package"
@@ -95,6 +101,7 @@ check_config() {
 
 make_kernel() {
   local partial=$kernel_folder.partial make_it
+  half_done+=("$partial")
   rm --recursive --force "$partial"
   mkdir --parents "$partial/build"
   make_it=(make --directory "$source_folder" O="$partial/build" --jobs="$(nproc)"
@@ -119,6 +126,10 @@ make_kernel() {
   mv "$partial" "$kernel_folder"
 }
 
-[[ -d $source_folder ]] || make_source
+if [[ ! -d $source_folder ]]; then
+  lock 8 "$source_folder.lock"
+  [[ -d $source_folder ]] || make_source
+  flock --unlock 8
+fi
 [[ -f $kernel_folder/complete ]] || make_kernel
 echo "$kernel_folder"
