@@ -48,6 +48,7 @@ int cbt_map_init(struct cbt_map *map, sector_t capacity)
 	map->count = block_count(capacity, shift);
 	map->capacity = capacity;
 	map->active_number = 1;
+	map->generations = 1;
 	generate_random_uuid(map->generation.b);
 	ret = alloc_pair(map->count, &map->active, &map->readable);
 	if (ret)
@@ -140,6 +141,7 @@ static void begin_generation(struct cbt_map *map)
 		memset(map->readable, 0, map->count);
 	}
 	generate_random_uuid(map->generation.b);
+	map->generations++;
 	map->active_number = 1;
 }
 

@@ -28,6 +28,7 @@
  * @active_number: what writes mark with.
  * @snap_number: of the newest take; 0 before the first.
  * @generation: bytes of different generations cannot be compared.
+ * @generations: how many there have been.
  */
 struct cbt_map {
 	struct mutex lock;
@@ -43,6 +44,7 @@ struct cbt_map {
 	u8 active_number;
 	u8 snap_number;
 	uuid_t generation;
+	u32 generations;
 };
 
 /* -EFBIG when a block would not fit 32 bits, -ENOMEM. May sleep. */

@@ -5,6 +5,8 @@
 #include "chunk.h"
 #include "geometry.h"
 
+#define RESERVED_COPIES 4
+
 static struct kmem_cache *chunk_cache;
 static struct kmem_cache *run_cache;
 static struct kmem_cache *copy_cache;
@@ -79,7 +81,8 @@ struct run *run_split(struct run *run, unsigned int count, gfp_t gfp)
 	rest = run_alloc(chunk, run->first + count, rest_count, gfp);
 	if (!rest)
 		return NULL;
-	rest->buffer = diff_buffer_alloc_empty(rest_count, gfp);
+	rest->buffer = diff_buffer_alloc_empty(run->buffer->pool, rest_count,
+					       gfp);
 	if (!rest->buffer) {
 		run_free(rest);
 		return NULL;
@@ -88,36 +91,91 @@ struct run *run_split(struct run *run, unsigned int count, gfp_t gfp)
 	for (i = 0; i < rest_count; i++)
 		diff_buffer_share(rest->buffer, run->buffer, count + i);
 	run->count = count;
+	rest->holes_seen = run->holes_seen;
 	rest->dirty = true;
 	hlist_add_head(&rest->node, &chunk->runs);
 	spin_unlock(&chunk->lock);
 	return rest;
 }
 
-void copy_free(struct copy *copy)
+int copy_pool_init(struct copy_pool *pool)
+{
+	int ret;
+
+	ret = mempool_init_slab_pool(&pool->copies, RESERVED_COPIES,
+				     copy_cache);
+	return ret ?: diff_buffer_pool_init(&pool->buffers);
+}
+
+void copy_pool_exit(struct copy_pool *pool)
+{
+	mempool_exit(&pool->copies);
+	diff_buffer_pool_exit(&pool->buffers);
+}
+
+void copy_free(struct copy_pool *pool, struct copy *copy)
 {
 	if (copy->run)
 		run_free(copy->run);
-	kmem_cache_free(copy_cache, copy);
+	mempool_free(copy, &pool->copies);
 }
 
-struct copy *copy_alloc(struct chunk *chunk, unsigned int first,
-			unsigned int count, gfp_t gfp)
+struct copy *copy_alloc(struct copy_pool *pool, struct chunk *chunk,
+			unsigned int first, unsigned int count, gfp_t gfp,
+			bool reserve)
 {
-	struct copy *copy = kmem_cache_zalloc(copy_cache, gfp);
+	struct copy *copy = kmem_cache_alloc(copy_cache, gfp);
 
+	if (!copy && reserve)
+		copy = mempool_alloc(&pool->copies, GFP_NOWAIT | __GFP_NOWARN);
 	if (!copy)
 		return NULL;
+	memset(copy, 0, sizeof(*copy));
 	bio_list_init(&copy->waiters);
 	bio_list_init(&copy->image_waiters);
 	copy->run = run_alloc(chunk, first, count, gfp);
 	if (copy->run)
-		copy->run->buffer = diff_buffer_alloc(count, gfp);
+		copy->run->buffer = reserve ?
+			diff_buffer_alloc_reserve(&pool->buffers, gfp) :
+			diff_buffer_alloc(&pool->buffers, count, gfp);
 	if (!copy->run || !copy->run->buffer) {
-		copy_free(copy);
+		copy_free(pool, copy);
 		return NULL;
 	}
 	return copy;
+}
+
+bool chunk_claim(struct chunk *chunk, struct copy *copy)
+{
+	u64 mask = run_mask(copy->run);
+	bool ours;
+
+	spin_lock(&chunk->lock);
+	ours = !(chunk->claimed & mask);
+	if (ours) {
+		WRITE_ONCE(chunk->claimed, chunk->claimed | mask);
+		hlist_add_head(&copy->node, &chunk->copies);
+	}
+	spin_unlock(&chunk->lock);
+	return ours;
+}
+
+void chunk_end_copy(struct chunk *chunk, struct copy *copy, bool saved)
+{
+	struct run *run = copy->run;
+	u64 mask = run_mask(run);
+
+	spin_lock(&chunk->lock);
+	hlist_del(&copy->node);
+	if (saved) {
+		run->dirty = true;
+		hlist_add_head(&run->node, &chunk->runs);
+		copy->run = NULL;
+	} else {
+		chunk->lost |= mask;
+	}
+	chunk_make_safe(chunk, mask);
+	spin_unlock(&chunk->lock);
 }
 
 struct run *chunk_run_at(struct chunk *chunk, unsigned int sub)

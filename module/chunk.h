@@ -48,6 +48,8 @@ struct chunk {
  *	writes to the image.
  * @region: where it is or will be stored; NULL while no space was given.
  * @sector: on the region's device.
+ * @holes_seen: holes of the area up to this number were there before the old data
+ *	was saved: what it holds of them may be newer.
  * @first: first sub-block in the chunk.
  * @count: of sub-blocks.
  * @dirty: on the list: the buffer is newer than the storage.
@@ -60,6 +62,7 @@ struct run {
 	struct diff_buffer *buffer;
 	struct diff_region *region;
 	sector_t sector;
+	u32 holes_seen;
 	u8 first;
 	u8 count;
 	bool dirty;
@@ -108,11 +111,42 @@ void run_free(struct run *run);
  */
 struct run *run_split(struct run *run, unsigned int count, gfp_t gfp);
 
+/**
+ * struct copy_pool - What the worker copies with when there is no memory.
+ * @copies: a few.
+ * @buffers: of one page each.
+ */
+struct copy_pool {
+	mempool_t copies;
+	struct diff_buffer_pool buffers;
+};
+
+/* 0 or -ENOMEM. May sleep. */
+int copy_pool_init(struct copy_pool *pool);
+void copy_pool_exit(struct copy_pool *pool);
+
 /* Frees the copy, its run and its buffer. */
-void copy_free(struct copy *copy);
-/* A copy of [first, first + count), with its run and buffer; NULL without memory. */
-struct copy *copy_alloc(struct chunk *chunk, unsigned int first,
-			unsigned int count, gfp_t gfp);
+void copy_free(struct copy_pool *pool, struct copy *copy);
+/*
+ * A copy of [first, first + count), with its run and buffer; NULL without memory.
+ * With @reserve, for one sub-block, the pool is used: only the run, which stays
+ * until the snapshot ends, is then still allocated.
+ */
+struct copy *copy_alloc(struct copy_pool *pool, struct chunk *chunk,
+			unsigned int first, unsigned int count, gfp_t gfp,
+			bool reserve);
+
+/*
+ * The claim: the copy is in the chunk from now on, and its read is to be made.
+ * Return: false when somebody was faster with a part of it.
+ */
+bool chunk_claim(struct chunk *chunk, struct copy *copy);
+/*
+ * Its read has ended: @saved puts the run where readers find it and takes it from
+ * the copy, or else its sub-blocks are lost; either way they are safe.  Nobody
+ * can wait on the copy afterwards: its lists are the caller's.
+ */
+void chunk_end_copy(struct chunk *chunk, struct copy *copy, bool saved);
 
 /* Under the lock: the run or copy that holds sub-block @sub, or NULL. */
 struct run *chunk_run_at(struct chunk *chunk, unsigned int sub);

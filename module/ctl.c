@@ -5,6 +5,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -181,9 +182,14 @@ static int mark_ranges(struct cbt_map *map,
 		    ranges[i].sector_count > capacity ||
 		    ranges[i].sector_offset > capacity - ranges[i].sector_count)
 			return -EINVAL;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		cbt_map_mark_both(map, ranges[i].sector_offset,
 				  ranges[i].sector_count);
+		cond_resched();
+		/* A million ranges of a whole device take their time. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
 	return 0;
 }
 
@@ -214,6 +220,11 @@ static long ioctl_tracker_mark_dirty(void __user *argument)
 	return ret;
 }
 
+static int deliver_id(const struct blk_snap_uuid *id, void __user *to)
+{
+	return copy_to_user(to, id, sizeof(*id)) ? -EFAULT : 0;
+}
+
 static long ioctl_snapshot_create(void __user *argument)
 {
 	struct blk_snap_snapshot_create __user *user = argument;
@@ -227,13 +238,8 @@ static long ioctl_snapshot_create(void __user *argument)
 			     sizeof(struct blk_snap_dev));
 	if (IS_ERR(devices))
 		return PTR_ERR(devices);
-	ret = snapshot_create(devices, create.count, &create.id);
+	ret = snapshot_create(devices, create.count, deliver_id, &user->id);
 	kvfree(devices);
-	if (!ret && copy_to_user(&user->id, &create.id, sizeof(create.id))) {
-		/* Nobody would know its id. */
-		snapshot_destroy(&create.id);
-		ret = -EFAULT;
-	}
 	return ret;
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/blk-filter.h>
 #include <linux/blkdev.h>
+#include <linux/percpu.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "diff_area.h"
 #include "geometry.h"
 #include "params.h"
+#include "trace.h"
 
 /* A write over more chunks than this is worked off by the worker. */
 #define HOOK_CHUNKS_MAX 16
@@ -38,10 +41,23 @@ bool diff_area_is_lost(const struct diff_area *area, unsigned long number)
 
 static void lose_chunk(struct diff_area *area, unsigned long number)
 {
+	unsigned int shift = area->subs_shift + SUB_SECTOR_SHIFT;
+
+	trace_blksnap_lose(area->bdev->bd_dev, (sector_t)number << shift,
+			   1UL << shift);
+	atomic64_inc(&area->lost_chunks);
 	set_bit(number >> area->lost_shift, area->lost);
 	WRITE_ONCE(area->any_lost, true);
 	/* Before the write passes: pairs with the end of an origin read. */
 	smp_mb__after_atomic();
+}
+
+static void note_parked(struct diff_area *area, const struct bio *bio,
+			enum diff_waiter waiter, enum snap_trace_wait wait)
+{
+	atomic64_inc(&area->parked);
+	trace_blksnap_park(area->bdev->bd_dev, bio->bi_iter.bi_sector,
+			   bio_sectors(bio), waiter == DIFF_WAITER_IMAGE, wait);
 }
 
 static void queue_bio(struct diff_area *area, struct bio_list *list,
@@ -64,6 +80,9 @@ void diff_area_add_dirty(struct diff_area *area, struct run *run)
 {
 	unsigned long flags;
 
+	/* Its place stays, so its store will free budget without any space. */
+	if (run->region)
+		diff_storage_add_restores(area->storage, 1);
 	spin_lock_irqsave(&area->lock, flags);
 	list_add_tail(&run->dirty_node, &area->dirty);
 	spin_unlock_irqrestore(&area->lock, flags);
@@ -73,6 +92,7 @@ void diff_area_add_dirty(struct diff_area *area, struct run *run)
 static void park_for_worker(struct diff_area *area, struct bio *bio,
 			    enum diff_waiter waiter)
 {
+	note_parked(area, bio, waiter, SNAP_WAIT_WORKER);
 	if (waiter == DIFF_WAITER_IMAGE) {
 		diff_area_queue_image_bio(area, bio);
 		return;
@@ -85,15 +105,30 @@ static void park_for_worker(struct diff_area *area, struct bio *bio,
 void diff_area_wait_image_budget(struct diff_area *area, struct bio *bio,
 				 unsigned int count)
 {
-	if (!diff_storage_wait_budget(area->storage, count, false) ||
-	    diff_area_is_over(area)) {
-		bio->bi_status = BLK_STS_NOSPC;
-		bio_endio(bio);
+	if (diff_area_is_over(area)) {
+		diff_area_end_bio(bio, BLK_STS_IOERR);
 		return;
 	}
+	if (!diff_storage_wait_budget(area->storage, count, false)) {
+		diff_area_end_bio(bio, BLK_STS_NOSPC);
+		return;
+	}
+	note_parked(area, bio, DIFF_WAITER_IMAGE, SNAP_WAIT_BUDGET);
 	queue_bio(area, &area->image_budget, bio);
 	/* The budget may have come between the question and the queue. */
 	diff_storage_wait_budget(area->storage, count, false);
+}
+
+/* A write waits for the memory that stores free; false when none are coming. */
+static bool park_for_memory(struct diff_area *area, struct bio *bio)
+{
+	if (!diff_storage_wait_memory(area->storage))
+		return false;
+	note_parked(area, bio, DIFF_WAITER_ORIGIN, SNAP_WAIT_MEMORY);
+	queue_bio(area, &area->budget, bio);
+	/* The last of them may have ended before the bio was on the list. */
+	diff_storage_wait_memory(area->storage);
+	return true;
 }
 
 static void park_for_budget(struct diff_area *area, struct bio *bio,
@@ -103,6 +138,7 @@ static void park_for_budget(struct diff_area *area, struct bio *bio,
 		diff_area_wait_image_budget(area, bio, count);
 		return;
 	}
+	note_parked(area, bio, waiter, SNAP_WAIT_BUDGET);
 	queue_bio(area, &area->budget, bio);
 	diff_storage_wait_budget(area->storage, count, true);
 }
@@ -163,33 +199,19 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
 	return bio;
 }
 
-/* The claim itself: false when somebody was faster with a part of it. */
-static bool claim(struct chunk *chunk, struct copy *copy)
-{
-	u64 mask = run_mask(copy->run);
-	bool ours;
-
-	spin_lock(&chunk->lock);
-	ours = !(chunk->claimed & mask);
-	if (ours) {
-		WRITE_ONCE(chunk->claimed, chunk->claimed | mask);
-		hlist_add_head(&copy->node, &chunk->copies);
-	}
-	spin_unlock(&chunk->lock);
-	return ours;
-}
-
 /* Claims neighbouring sub-blocks and starts to read them. */
 static int start_copy(struct diff_area *area, struct chunk *chunk,
 		      const struct span *span, struct bio_list *reads)
 {
 	gfp_t gfp = reads ? GFP_HOOK : GFP_WORKER;
+	bool reserve = !reads && span->count == 1;
 	struct copy *copy;
 	struct bio *bio;
 
 	if (!diff_storage_reserve(area->storage, span->count))
 		return -EAGAIN;
-	copy = copy_alloc(chunk, span->first, span->count, gfp);
+	copy = copy_alloc(&area->pool, chunk, span->first, span->count, gfp,
+			  reserve);
 	if (!copy)
 		goto out_budget;
 	copy->area = area;
@@ -199,12 +221,13 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 	bio = copy_read_bio(area, copy, span, reads ? GFP_HOOK : GFP_NOIO);
 	if (!bio)
 		goto out_copy;
-	if (!claim(chunk, copy)) {
+	if (!chunk_claim(chunk, copy)) {
 		bio_put(bio);
-		copy_free(copy);
+		copy_free(&area->pool, copy);
 		diff_storage_unreserve(area->storage, span->count);
 		return 0;
 	}
+	trace_blksnap_claim(area->bdev->bd_dev, copy->first, copy->count);
 	diff_area_get(area);
 	if (reads)
 		bio_list_add(reads, bio);
@@ -213,25 +236,10 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 	return 0;
 
 out_copy:
-	copy_free(copy);
+	copy_free(&area->pool, copy);
 out_budget:
 	diff_storage_unreserve(area->storage, span->count);
 	return -ENOMEM;
-}
-
-/* The first unclaimed neighbours in @span; false when all is claimed. */
-static bool first_unclaimed(struct chunk *chunk, const struct span *span,
-			    struct span *found)
-{
-	u64 todo = span_mask(span) & ~READ_ONCE(chunk->claimed);
-
-	if (!todo)
-		return false;
-	found->chunk = span->chunk;
-	found->first = __ffs64(todo);
-	todo = ~(todo >> found->first);
-	found->count = todo ? __ffs64(todo) : 64 - found->first;
-	return true;
 }
 
 /* Claims whatever in @span nobody has. Return: 0, -EAGAIN (budget), -ENOMEM. */
@@ -245,8 +253,14 @@ static int claim_span(struct diff_area *area, const struct span *span,
 	chunk = get_chunk(area, span->chunk, reads ? GFP_HOOK : GFP_WORKER);
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
-	while (!ret && first_unclaimed(chunk, span, &todo)) {
+	while (!ret &&
+	       span_first_clear(span, READ_ONCE(chunk->claimed), &todo)) {
 		*needed = todo.count;
+		ret = start_copy(area, chunk, &todo, reads);
+		if (ret != -ENOMEM || reads || todo.count == 1)
+			continue;
+		/* For a single one there is the reserve. */
+		todo.count = 1;
 		ret = start_copy(area, chunk, &todo, reads);
 	}
 	return ret;
@@ -273,9 +287,11 @@ static bool park_on_copy(struct diff_area *area, const struct span *span,
 	spin_lock(&chunk->lock);
 	if (span_mask(span) & ~chunk->safe)
 		copy = chunk_copy_of(chunk, span_mask(span));
-	if (copy)
+	if (copy) {
+		note_parked(area, bio, waiter, SNAP_WAIT_COPY);
 		bio_list_add(waiter == DIFF_WAITER_IMAGE ?
 			     &copy->image_waiters : &copy->waiters, bio);
+	}
 	spin_unlock(&chunk->lock);
 	return copy;
 }
@@ -312,17 +328,21 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 			return false;
 		}
 		if (ret && waiter == DIFF_WAITER_IMAGE) {
-			bio->bi_status = BLK_STS_RESOURCE;
-			bio_endio(bio);
+			diff_area_end_bio(bio, BLK_STS_RESOURCE);
 			return false;
 		}
+		if (ret && park_for_memory(area, bio))
+			return false;
 		if (ret)
 			lose_chunk(area, span.chunk);
 		if (!reads)
 			cond_resched();
 	}
-	if (all_safe)
+	if (all_safe) {
+		if (reads)
+			this_cpu_inc(*area->passed);
 		return true;
+	}
 	for (sector = first; sector < end;
 	     sector = chunk_end(sector, area->subs_shift)) {
 		span = span_at(sector, end, area->subs_shift);
@@ -359,8 +379,6 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 {
 	struct run *run = copy->run;
 	struct chunk *chunk = run->chunk;
-	unsigned long number = copy->number;
-	u64 mask = run_mask(run);
 	struct bio *bio;
 	bool saved;
 
@@ -369,20 +387,12 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 	 * a claim: the read may have brought new data.
 	 */
 	saved = !copy->status && !diff_area_is_over(area) &&
-		!diff_area_is_lost(area, number) &&
-		!diff_area_is_hidden(area, copy->first, copy->count);
-	spin_lock(&chunk->lock);
-	hlist_del(&copy->node);
-	if (saved) {
-		run->dirty = true;
-		hlist_add_head(&run->node, &chunk->runs);
-		copy->run = NULL;
-	} else {
-		chunk->lost |= mask;
-	}
-	chunk_make_safe(chunk, mask);
-	spin_unlock(&chunk->lock);
-
+		!diff_area_is_lost(area, copy->number);
+	/* Storage that lies here may have been written before we read. */
+	run->holes_seen = READ_ONCE(area->last_hole);
+	chunk_end_copy(chunk, copy, saved);
+	trace_blksnap_copied(area->bdev->bd_dev, copy->first, copy->count,
+			     saved);
 	if (saved) {
 		atomic64_add(run->count, &area->copied_subs);
 		diff_area_add_dirty(area, run);
@@ -393,7 +403,7 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 	bio_list_merge(released, &copy->waiters);
 	while ((bio = bio_list_pop(&copy->image_waiters)))
 		diff_area_queue_image_bio(area, bio);
-	copy_free(copy);
+	copy_free(&area->pool, copy);
 	diff_area_put(area);
 }
 
@@ -409,8 +419,12 @@ static void release_origin_bios(struct diff_area *area, struct bio_list *list)
 		bio->bi_opf &= ~REQ_NOWAIT;
 		if (!diff_area_range(area, bio, &first, &count) ||
 		    diff_area_secure(area, first, count, bio,
-				     DIFF_WAITER_ORIGIN, NULL))
+				     DIFF_WAITER_ORIGIN, NULL)) {
+			trace_blksnap_resume(area->bdev->bd_dev,
+					     bio->bi_iter.bi_sector,
+					     bio_sectors(bio));
 			blkfilter_resume(bio);
+		}
 	}
 	blk_finish_plug(&plug);
 }
@@ -477,10 +491,13 @@ static int hide(struct diff_client *client, sector_t first, sector_t count,
 	hole = kzalloc(sizeof(*hole), GFP_KERNEL);
 	if (!hole)
 		return -ENOMEM;
+	trace_blksnap_hide(area->bdev->bd_dev, first, count);
 	hole->first = first;
 	hole->count = count;
 	hole->zero = zero;
 	spin_lock_irq(&area->lock);
+	hole->number = area->last_hole + 1;
+	WRITE_ONCE(area->last_hole, hole->number);
 	list_add_tail(&hole->node, &area->holes);
 	spin_unlock_irq(&area->lock);
 	return 0;
@@ -503,20 +520,32 @@ static void unhide(struct diff_client *client, sector_t first, sector_t count)
 	kfree(found);
 }
 
-bool diff_area_is_hidden(struct diff_area *area, sector_t first, sector_t count)
+static bool has_hole(struct diff_area *area, sector_t first, sector_t count,
+		     bool or_zero)
 {
 	struct diff_hole *hole;
 	unsigned long flags;
-	bool hidden = false;
+	bool found = false;
 
 	if (list_empty(&area->holes))
 		return false;
 	spin_lock_irqsave(&area->lock, flags);
 	list_for_each_entry(hole, &area->holes, node)
-		hidden |= !hole->zero && first < hole->first + hole->count &&
-			  hole->first < first + count;
+		found |= (or_zero || !hole->zero) &&
+			 first < hole->first + hole->count &&
+			 hole->first < first + count;
 	spin_unlock_irqrestore(&area->lock, flags);
-	return hidden;
+	return found;
+}
+
+bool diff_area_has_hole(struct diff_area *area, sector_t first, sector_t count)
+{
+	return has_hole(area, first, count, true);
+}
+
+bool diff_area_is_hidden(struct diff_area *area, sector_t first, sector_t count)
+{
+	return has_hole(area, first, count, false);
 }
 
 static void init_fields(struct diff_area *area, struct block_device *bdev,
@@ -538,6 +567,7 @@ static void init_fields(struct diff_area *area, struct block_device *bdev,
 	INIT_LIST_HEAD(&area->holes);
 	init_llist_head(&area->copied);
 	init_llist_head(&area->stored);
+	init_llist_head(&area->fetched);
 	INIT_WORK(&area->kick_work, kick_work);
 	INIT_WORK(&area->copy_work, copy_work);
 	INIT_WORK(&area->store_work, diff_area_store_work);
@@ -564,10 +594,16 @@ static int alloc_lost_bitmap(struct diff_area *area)
 	return area->lost ? 0 : -ENOMEM;
 }
 
-static int alloc_bio_sets(struct diff_area *area)
+static int alloc_pools(struct diff_area *area)
 {
 	int ret;
 
+	ret = copy_pool_init(&area->pool);
+	if (ret)
+		return ret;
+	area->spare_store = diff_area_alloc_store(GFP_KERNEL);
+	if (!area->spare_store)
+		return -ENOMEM;
 	ret = bioset_init(&area->bios, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
 	if (ret)
 		return ret;
@@ -604,7 +640,10 @@ static void free_area(struct diff_area *area)
 	bioset_exit(&area->split_bios);
 	bioset_exit(&area->store_bios);
 	bioset_exit(&area->bios);
+	kfree(area->spare_store);
+	copy_pool_exit(&area->pool);
 	kvfree(area->lost);
+	free_percpu(area->passed);
 	kfree(area);
 }
 
@@ -624,10 +663,13 @@ struct diff_area *diff_area_create(struct block_device *bdev,
 	area->store_wq = alloc_workqueue("blksnap_store", WQ_MEM_RECLAIM, 0);
 	if (!area->copy_wq || !area->store_wq)
 		goto out;
+	area->passed = alloc_percpu(u64);
+	if (!area->passed)
+		goto out;
 	ret = alloc_lost_bitmap(area);
 	if (ret)
 		goto out;
-	ret = alloc_bio_sets(area);
+	ret = alloc_pools(area);
 	if (ret)
 		goto out;
 	area->client.wq = area->copy_wq;
@@ -639,6 +681,98 @@ struct diff_area *diff_area_create(struct block_device *bdev,
 out:
 	free_area(area);
 	return ERR_PTR(ret);
+}
+
+/* What all chunks of an area come to. */
+struct chunk_sums {
+	u64 chunks;
+	u64 claimed;
+	u64 safe;
+	u64 lost;
+	u64 copies;
+	u64 runs;
+	u64 in_memory;
+	u64 waiting;
+};
+
+static void add_chunk(struct chunk *chunk, struct chunk_sums *sums)
+{
+	struct copy *copy;
+	struct run *run;
+
+	spin_lock(&chunk->lock);
+	sums->chunks++;
+	sums->claimed += hweight64(chunk->claimed);
+	sums->safe += hweight64(chunk->safe);
+	sums->lost += hweight64(chunk->lost);
+	hlist_for_each_entry(copy, &chunk->copies, node) {
+		sums->copies++;
+		sums->waiting += bio_list_size(&copy->waiters) +
+				 bio_list_size(&copy->image_waiters);
+	}
+	hlist_for_each_entry(run, &chunk->runs, node) {
+		sums->runs++;
+		sums->in_memory += run->buffer ? run->count : 0;
+	}
+	spin_unlock(&chunk->lock);
+}
+
+static void show_lists(struct diff_area *area, struct seq_file *to)
+{
+	struct diff_hole *hole;
+	struct run *run;
+	unsigned int pending, budget, image_pending, image_budget;
+	unsigned int dirty = 0, holes = 0;
+
+	spin_lock_irq(&area->lock);
+	pending = bio_list_size(&area->pending);
+	budget = bio_list_size(&area->budget);
+	image_pending = bio_list_size(&area->image_pending);
+	image_budget = bio_list_size(&area->image_budget);
+	list_for_each_entry(run, &area->dirty, dirty_node)
+		dirty++;
+	list_for_each_entry(hole, &area->holes, node)
+		holes++;
+	spin_unlock_irq(&area->lock);
+	seq_printf(to, "  parked pending %u budget %u image_pending %u image_budget %u\n",
+		   pending, budget, image_pending, image_budget);
+	seq_printf(to, "  dirty_runs %u holes %u refs %d\n", dirty, holes,
+		   atomic_read(&area->refs));
+}
+
+void diff_area_show(struct diff_area *area, struct seq_file *to)
+{
+	struct chunk_sums sums = {};
+	unsigned long number;
+	struct chunk *chunk;
+	u64 passed = 0;
+	int cpu;
+
+	xa_for_each(&area->chunks, number, chunk) {
+		add_chunk(chunk, &sums);
+		cond_resched();
+	}
+	for_each_possible_cpu(cpu) {
+		/* Counts move on while they are added up. */
+		passed += data_race(*per_cpu_ptr(area->passed, cpu));
+	}
+	seq_printf(to, "  capacity %llu chunk_bytes %u%s\n", area->capacity,
+		   1U << (area->subs_shift + SUB_SHIFT),
+		   diff_area_is_over(area) ? " over" : "");
+	show_lists(area, to);
+	seq_printf(to, "  chunks %llu claimed %llu safe %llu lost %llu copies %llu waiting_for_copies %llu runs %llu in_memory %llu\n",
+		   sums.chunks, sums.claimed, sums.safe, sums.lost, sums.copies,
+		   sums.waiting, sums.runs, sums.in_memory);
+	seq_printf(to, "  bytes_read %llu bytes_stored %llu bytes_saved %llu bytes_lost %llu\n",
+		   (u64)(atomic64_read(&area->copied_subs) +
+			 atomic64_read(&area->lost_subs)) << SUB_SHIFT,
+		   (u64)atomic64_read(&area->stored_subs) << SUB_SHIFT,
+		   (u64)atomic64_read(&area->copied_subs) << SUB_SHIFT,
+		   (u64)atomic64_read(&area->lost_subs) << SUB_SHIFT);
+	seq_printf(to, "  bios_parked %llu copies_avoided %llu image_retries %llu doubt_chunks %llu\n",
+		   (u64)atomic64_read(&area->parked), passed,
+		   (u64)atomic64_read(&area->image_retries),
+		   (u64)atomic64_read(&area->lost_chunks));
 }
 
 static void kick_and_flush(struct diff_area *area)

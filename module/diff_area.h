@@ -22,12 +22,15 @@
 #include "chunk.h"
 
 struct blkfilter;
+struct seq_file;
+struct store;
 
 /* Sectors that an image does not show: storage on the captured device. */
 struct diff_hole {
 	struct list_head node;
 	sector_t first;
 	sector_t count;
+	u32 number;	/* 1, 2, ... in order of arrival */
 	bool zero;	/* reads as zeroes, not as an error where not saved */
 };
 
@@ -52,15 +55,25 @@ struct diff_hole {
  * @image_budget: image writes that wait for the budget.
  * @dirty: runs to store.
  * @holes: of struct diff_hole; changed before the flip or under @lock.
+ * @last_hole: number of the newest.
  * @copied: copies whose read has ended.
  * @stored: stores that have ended.
+ * @fetched: reads of the storage for image bios that have ended.
  * @copy_wq: ends copies and releases writes; never waits for a store.
  * @store_wq: stores, and image bios that need a process.
  * @bios: for reads of old data.
  * @store_bios: for storage; apart, so that a hung storage holds up no release.
  * @split_bios: for parts of image bios.
  * @clone_bios: for reads below the image.
- * @copied_subs: statistics, as the following.
+ * @pool: for copies when there is no memory.
+ * @spare_store: the same for a store; NULL while it is used.
+ * @passed: per CPU: writes that found all they touch safe already.
+ * @parked: bios that were parked, each time they were.
+ * @copied_subs: sub-blocks of old data read and saved.
+ * @stored_subs: sub-blocks stored, again after each change.
+ * @lost_subs: sub-blocks whose old data could not be read or came too late.
+ * @lost_chunks: times that state or memory for a chunk could not be had.
+ * @image_retries: image reads of the origin that were overtaken.
  */
 struct diff_area {
 	struct block_device *bdev;
@@ -84,9 +97,11 @@ struct diff_area {
 	struct bio_list image_budget;
 	struct list_head dirty;
 	struct list_head holes;
+	u32 last_hole;
 
 	struct llist_head copied;
 	struct llist_head stored;
+	struct llist_head fetched;
 	struct workqueue_struct *copy_wq;
 	struct workqueue_struct *store_wq;
 	struct work_struct kick_work;
@@ -98,10 +113,15 @@ struct diff_area {
 	struct bio_set store_bios;
 	struct bio_set split_bios;
 	struct bio_set clone_bios;
+	struct copy_pool pool;
+	struct store *spare_store;
 
+	u64 __percpu *passed;
+	atomic64_t parked;
 	atomic64_t copied_subs;
 	atomic64_t stored_subs;
 	atomic64_t lost_subs;
+	atomic64_t lost_chunks;
 	atomic64_t image_retries;
 };
 
@@ -151,11 +171,15 @@ bool diff_area_range(const struct diff_area *area, const struct bio *bio,
 /* A read or write of the image.  Process context; ends the bio some time. */
 void diff_area_image_bio(struct diff_area *area, struct bio *bio);
 
+/* For people: what the area holds and did.  Sleeps; walks all chunks. */
+void diff_area_show(struct diff_area *area, struct seq_file *to);
+
 /* Shared by the files of the area only. */
 void diff_area_get(struct diff_area *area);
 void diff_area_put(struct diff_area *area);
 bool diff_area_is_over(const struct diff_area *area);
-/* Is storage that was appended after the take among these sectors? */
+/* Is storage among these sectors: of any kind, or appended after the take? */
+bool diff_area_has_hole(struct diff_area *area, sector_t first, sector_t count);
 bool diff_area_is_hidden(struct diff_area *area, sector_t first,
 			 sector_t count);
 bool diff_area_is_lost(const struct diff_area *area, unsigned long number);
@@ -163,8 +187,15 @@ void diff_area_queue_image_bio(struct diff_area *area, struct bio *bio);
 void diff_area_wait_image_budget(struct diff_area *area, struct bio *bio,
 				 unsigned int count);
 void diff_area_add_dirty(struct diff_area *area, struct run *run);
+struct store *diff_area_alloc_store(gfp_t gfp);
 void diff_area_store_work(struct work_struct *work);
 void diff_area_image_work(struct work_struct *work);
+void diff_area_image_write(struct diff_area *area, struct bio *bio);
+void diff_area_end_fetches(struct diff_area *area);
+/* Reads @count sectors at @sector of the storage through a buffer, for all of @bio. */
+void diff_area_read_bounced(struct diff_area *area, struct bio *bio,
+			    struct block_device *bdev, sector_t sector);
+void diff_area_end_bio(struct bio *bio, blk_status_t status);
 unsigned int diff_area_clone_pad(void);
 
 #endif /* BLKSNAP_DIFF_AREA_H */

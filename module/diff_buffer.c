@@ -5,19 +5,70 @@
 
 #include "diff_buffer.h"
 
-struct diff_buffer *diff_buffer_alloc_empty(unsigned int count, gfp_t gfp)
+#define RESERVED_PAGES 64
+
+int diff_buffer_pool_init(struct diff_buffer_pool *pool)
+{
+	int ret;
+
+	ret = mempool_init_kmalloc_pool(&pool->buffers, RESERVED_PAGES,
+					struct_size((struct diff_buffer *)NULL,
+						    pages, 1));
+	return ret ?: mempool_init_page_pool(&pool->pages, RESERVED_PAGES, 0);
+}
+
+void diff_buffer_pool_exit(struct diff_buffer_pool *pool)
+{
+	mempool_exit(&pool->buffers);
+	mempool_exit(&pool->pages);
+}
+
+static void init_empty(struct diff_buffer *buffer,
+		       struct diff_buffer_pool *pool, bool reserved)
+{
+	refcount_set(&buffer->refs, 1);
+	buffer->count = 0;
+	buffer->pool = pool;
+	buffer->reserved = reserved;
+}
+
+struct diff_buffer *diff_buffer_alloc_empty(struct diff_buffer_pool *pool,
+					    unsigned int count, gfp_t gfp)
 {
 	struct diff_buffer *buffer;
 
-	buffer = kzalloc(struct_size(buffer, pages, count), gfp);
+	buffer = kmalloc(struct_size(buffer, pages, count), gfp);
 	if (buffer)
-		refcount_set(&buffer->refs, 1);
+		init_empty(buffer, pool, false);
 	return buffer;
 }
 
-struct diff_buffer *diff_buffer_alloc(unsigned int count, gfp_t gfp)
+/* From the pools without waiting: what fills them may be behind the caller. */
+struct diff_buffer *diff_buffer_alloc_reserve(struct diff_buffer_pool *pool,
+					      gfp_t gfp)
 {
-	struct diff_buffer *buffer = diff_buffer_alloc_empty(count, gfp);
+	struct diff_buffer *buffer = diff_buffer_alloc(pool, 1, gfp);
+
+	if (buffer)
+		return buffer;
+	buffer = mempool_alloc(&pool->buffers, GFP_NOWAIT | __GFP_NOWARN);
+	if (!buffer)
+		return NULL;
+	init_empty(buffer, pool, true);
+	buffer->pages[0] = mempool_alloc(&pool->pages,
+					 GFP_NOWAIT | __GFP_NOWARN);
+	if (buffer->pages[0]) {
+		buffer->count = 1;
+		return buffer;
+	}
+	diff_buffer_put(buffer);
+	return NULL;
+}
+
+struct diff_buffer *diff_buffer_alloc(struct diff_buffer_pool *pool,
+				      unsigned int count, gfp_t gfp)
+{
+	struct diff_buffer *buffer = diff_buffer_alloc_empty(pool, count, gfp);
 
 	if (!buffer)
 		return NULL;
@@ -46,6 +97,15 @@ struct diff_buffer *diff_buffer_get(struct diff_buffer *buffer)
 	return buffer;
 }
 
+/* A page that nobody shares refills the reserve. */
+static void put_buffer_page(struct diff_buffer *buffer, struct page *page)
+{
+	if (page_count(page) == 1)
+		mempool_free(page, &buffer->pool->pages);
+	else
+		put_page(page);
+}
+
 void diff_buffer_put(struct diff_buffer *buffer)
 {
 	unsigned int i;
@@ -53,8 +113,11 @@ void diff_buffer_put(struct diff_buffer *buffer)
 	if (!buffer || !refcount_dec_and_test(&buffer->refs))
 		return;
 	for (i = 0; i < buffer->count; i++)
-		put_page(buffer->pages[i]);
-	kfree(buffer);
+		put_buffer_page(buffer, buffer->pages[i]);
+	if (buffer->reserved)
+		mempool_free(buffer, &buffer->pool->buffers);
+	else
+		kfree(buffer);
 }
 
 void diff_buffer_add_to_bio(struct diff_buffer *buffer, unsigned int first,

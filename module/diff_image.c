@@ -5,14 +5,13 @@
  * Untouched: read from the origin, and checked again when the read has ended: a
  * claim always precedes the overwrite, so a range that is still unclaimed then
  * was old data.  Claimed: wait for the copy.  Saved: from memory or storage.
- * A write changes the memory copy of a saved run, after claiming it like a
- * write to the origin does, and has it stored again.
  */
 #include <linux/blk-filter.h>
 #include <linux/slab.h>
 
 #include "diff_area.h"
 #include "geometry.h"
+#include "trace.h"
 
 /* A read below the image. */
 struct image_io {
@@ -43,6 +42,7 @@ enum piece_kind {
  * @offset: in @buffer, bytes.
  * @bdev: for PIECE_STORAGE.
  * @sector: on @bdev.
+ * @holes_seen: of the run it is saved in: of these holes it may hold new data.
  */
 struct piece {
 	enum piece_kind kind;
@@ -51,6 +51,7 @@ struct piece {
 	unsigned int offset;
 	struct block_device *bdev;
 	sector_t sector;
+	u32 holes_seen;
 };
 
 /* Sectors from @sector that nobody has claimed, up to @count. */
@@ -90,6 +91,7 @@ static void piece_of_run(struct diff_area *area, const struct span *span,
 	sector_t skip = sector - span_sector(&start, area->subs_shift);
 
 	piece->count = (run->count << SUB_SECTOR_SHIFT) - skip;
+	piece->holes_seen = run->holes_seen;
 	if (run->buffer) {
 		piece->kind = PIECE_MEMORY;
 		piece->buffer = diff_buffer_get(run->buffer);
@@ -99,16 +101,6 @@ static void piece_of_run(struct diff_area *area, const struct span *span,
 		piece->bdev = run->region->bdev;
 		piece->sector = run->sector + skip;
 	}
-}
-
-/* Neighbours of the first sub-block of @span that are set in @mask as it is. */
-static unsigned int same_bits(u64 mask, const struct span *span)
-{
-	u64 bits = mask >> span->first;
-
-	if (bits & 1)
-		bits = ~bits;
-	return min(bits ? (unsigned int)__ffs64(bits) : 64, span->count);
 }
 
 static void piece_of_claimed(struct diff_area *area, struct chunk *chunk,
@@ -127,14 +119,17 @@ static void piece_of_claimed(struct diff_area *area, struct chunk *chunk,
 		piece->kind = chunk->lost & bit ? PIECE_LOST : PIECE_WAIT;
 		mask = chunk->lost & bit ? chunk->lost :
 					   chunk->claimed & ~chunk->safe;
-		piece->count = ((sector_t)same_bits(mask, span)
+		piece->count = ((sector_t)span_same_bits(span, mask)
 				<< SUB_SECTOR_SHIFT) -
 			       (sector & (SUB_SECTORS - 1));
 	}
 	spin_unlock(&chunk->lock);
 }
 
-/* Sectors the image does not show: @piece becomes a hole or ends before one. */
+/*
+ * Sectors the image does not show: @piece becomes a hole or ends before one.
+ * What was saved before the storage came to lie there is shown.
+ */
 static void cut_at_hole(struct diff_area *area, sector_t sector,
 			struct piece *piece)
 {
@@ -154,7 +149,8 @@ static void cut_at_hole(struct diff_area *area, sector_t sector,
 		}
 		piece->count = min(piece->count,
 				   hole->first + hole->count - sector);
-		if (hole->zero || piece->kind == PIECE_ORIGIN) {
+		if (hole->zero || piece->kind == PIECE_ORIGIN ||
+		    hole->number <= piece->holes_seen) {
 			if (piece->kind == PIECE_MEMORY)
 				diff_buffer_put(piece->buffer);
 			piece->kind = hole->zero ? PIECE_ZERO : PIECE_LOST;
@@ -190,7 +186,7 @@ static struct piece piece_at(struct diff_area *area, sector_t sector,
 	return piece;
 }
 
-static void end_bio(struct bio *bio, blk_status_t status)
+void diff_area_end_bio(struct bio *bio, blk_status_t status)
 {
 	/* A part that was split off may have failed the bio already. */
 	if (status)
@@ -230,9 +226,12 @@ static void origin_read_end(struct bio *clone)
 	    diff_area_is_hidden(area, bio->bi_iter.bi_sector,
 				bio_sectors(bio))) {
 		atomic64_inc(&area->image_retries);
+		trace_blksnap_image_retry(area->bdev->bd_dev,
+					  bio->bi_iter.bi_sector,
+					  bio_sectors(bio));
 		diff_area_queue_image_bio(area, bio);
 	} else {
-		end_bio(bio, status);
+		diff_area_end_bio(bio, status);
 	}
 	diff_area_put(area);
 }
@@ -246,7 +245,8 @@ static void storage_read_end(struct bio *clone)
 
 	bio_put(clone);
 	diff_storage_io_end(area->storage, false);
-	end_bio(bio, status);
+	/* Whatever the storage says: to the reader its data is lost. */
+	diff_area_end_bio(bio, status ? BLK_STS_IOERR : BLK_STS_OK);
 	diff_area_put(area);
 }
 
@@ -273,52 +273,11 @@ static bool is_aligned(const struct piece *piece)
 	return !((piece->sector | piece->count) & mask);
 }
 
-/* Reads whole sub-blocks of storage, waiting for them. */
-static blk_status_t read_storage(struct diff_area *area,
-				 struct block_device *bdev, sector_t sector,
-				 struct diff_buffer *buffer)
-{
-	struct bio *bio;
-	int ret;
-
-	if (!diff_storage_io_begin(area->storage))
-		return BLK_STS_IOERR;
-	bio = bio_alloc_bioset(bdev, buffer->count, REQ_OP_READ, GFP_NOIO,
-			       &area->store_bios);
-	bio->bi_iter.bi_sector = sector;
-	diff_buffer_add_to_bio(buffer, 0, buffer->count << SUB_SHIFT, bio);
-	ret = submit_bio_wait(bio);
-	bio_put(bio);
-	diff_storage_io_end(area->storage, false);
-	return errno_to_blk_status(ret);
-}
-
-/* A piece that the storage cannot take as it is: through a buffer. */
-static void read_bounced(struct diff_area *area, struct bio *bio,
-			 const struct piece *piece)
-{
-	unsigned int skip = bio->bi_iter.bi_sector & (SUB_SECTORS - 1);
-	unsigned int subs = DIV_ROUND_UP(skip + piece->count, SUB_SECTORS);
-	struct diff_buffer *buffer;
-	blk_status_t status;
-
-	buffer = diff_buffer_alloc(subs, GFP_NOIO);
-	if (!buffer) {
-		end_bio(bio, BLK_STS_RESOURCE);
-		return;
-	}
-	status = read_storage(area, piece->bdev, piece->sector - skip, buffer);
-	if (!status)
-		diff_buffer_to_bio(buffer, skip << SECTOR_SHIFT, bio);
-	diff_buffer_put(buffer);
-	end_bio(bio, status);
-}
-
 static void read_from_storage(struct diff_area *area, struct bio *bio,
 			      const struct piece *piece)
 {
 	if (!diff_storage_io_begin(area->storage)) {
-		end_bio(bio, BLK_STS_IOERR);
+		diff_area_end_bio(bio, BLK_STS_IOERR);
 		return;
 	}
 	submit_bio_noacct(&clone_for(area, bio, piece->bdev, piece->sector,
@@ -340,22 +299,23 @@ static void serve(struct diff_area *area, struct bio *bio,
 	case PIECE_MEMORY:
 		diff_buffer_to_bio(piece->buffer, piece->offset, bio);
 		diff_buffer_put(piece->buffer);
-		end_bio(bio, BLK_STS_OK);
+		diff_area_end_bio(bio, BLK_STS_OK);
 		return;
 	case PIECE_STORAGE:
 		if (is_aligned(piece))
 			read_from_storage(area, bio, piece);
 		else if (may_wait)
-			read_bounced(area, bio, piece);
+			diff_area_read_bounced(area, bio, piece->bdev,
+					       piece->sector);
 		else
 			diff_area_queue_image_bio(area, bio);
 		return;
 	case PIECE_ZERO:
 		zero_fill_bio(bio);
-		end_bio(bio, BLK_STS_OK);
+		diff_area_end_bio(bio, BLK_STS_OK);
 		return;
 	case PIECE_LOST:
-		end_bio(bio, BLK_STS_IOERR);
+		diff_area_end_bio(bio, BLK_STS_IOERR);
 		return;
 	}
 }
@@ -378,148 +338,6 @@ static void image_read(struct diff_area *area, struct bio *bio, bool may_wait)
 	} while (part != bio);
 }
 
-/**
- * struct run_view - A run as it was seen under the lock.
- * @run: the run; only its store may change it meanwhile.
- * @buffer: its data, with a reference, or NULL when it is in the storage.
- * @count: its sub-blocks.
- * @bdev: of its place.
- * @sector: of its place.
- */
-struct run_view {
-	struct run *run;
-	struct diff_buffer *buffer;
-	unsigned int count;
-	struct block_device *bdev;
-	sector_t sector;
-};
-
-static bool view_run(struct chunk *chunk, unsigned int sub,
-		     struct run_view *view)
-{
-	memset(view, 0, sizeof(*view));
-	spin_lock(&chunk->lock);
-	view->run = chunk_run_at(chunk, sub);
-	if (view->run) {
-		view->count = view->run->count;
-		if (view->run->buffer) {
-			view->buffer = diff_buffer_get(view->run->buffer);
-		} else {
-			view->bdev = view->run->region->bdev;
-			view->sector = view->run->sector;
-		}
-	}
-	spin_unlock(&chunk->lock);
-	return view->run;
-}
-
-/* The run's present data into @new. Return: 0 or a negative errno. */
-static int fill_buffer(struct diff_area *area, const struct run_view *view,
-		       struct diff_buffer *new)
-{
-	if (view->buffer) {
-		diff_buffer_copy(new, view->buffer);
-		return 0;
-	}
-	return blk_status_to_errno(read_storage(area, view->bdev, view->sector,
-						new));
-}
-
-/* Puts the new data in place; false when the run has changed since @view. */
-static bool replace_buffer(struct diff_area *area, struct run_view *view,
-			   struct diff_buffer *new)
-{
-	struct chunk *chunk = view->run->chunk;
-	struct run *run = view->run;
-	bool same, queue = false;
-
-	spin_lock(&chunk->lock);
-	same = run->buffer == view->buffer && run->count == view->count;
-	if (same) {
-		swap(run->buffer, new);
-		queue = !run->dirty && !run->storing;
-		run->dirty = true;
-	}
-	spin_unlock(&chunk->lock);
-	if (same)
-		diff_buffer_put(new);
-	if (queue)
-		diff_area_add_dirty(area, run);
-	return same;
-}
-
-/*
- * Writes the bio's part that lies in the run at @sector.
- * Return: sectors written, -EAGAIN to look again, -ENOBUFS without budget for
- * @needed sub-blocks, or another errno.
- */
-static int write_run(struct diff_area *area, struct bio *bio, sector_t sector,
-		     unsigned int *needed)
-{
-	struct span span = span_at(sector, bio_end_sector(bio),
-				   area->subs_shift);
-	struct chunk *chunk = xa_load(&area->chunks, span.chunk);
-	struct diff_buffer *new;
-	struct run_view view;
-	sector_t skip, count, bio_offset;
-	int ret = -ENOMEM;
-
-	if (!chunk || diff_area_is_lost(area, span.chunk) ||
-	    !view_run(chunk, span.first, &view))
-		return -EIO;
-	if (!view.buffer && diff_area_is_over(area))
-		return -EIO;
-	*needed = view.count;
-	if (!view.buffer && !diff_storage_reserve(area->storage, view.count))
-		return -ENOBUFS;
-	span.first = view.run->first;
-	skip = sector - span_sector(&span, area->subs_shift);
-	count = min_t(sector_t, (view.count << SUB_SECTOR_SHIFT) - skip,
-		      bio_end_sector(bio) - sector);
-	new = diff_buffer_alloc(view.count, GFP_NOIO);
-	if (new)
-		ret = fill_buffer(area, &view, new);
-	if (!ret) {
-		bio_offset = sector - bio->bi_iter.bi_sector;
-		diff_buffer_from_bio(new, skip << SECTOR_SHIFT,
-				     count << SECTOR_SHIFT, bio,
-				     bio_offset << SECTOR_SHIFT);
-		ret = replace_buffer(area, &view, new) ? (int)count : -EAGAIN;
-	}
-	if (ret < 0) {
-		diff_buffer_put(new);
-		if (!view.buffer)
-			diff_storage_unreserve(area->storage, view.count);
-	}
-	diff_buffer_put(view.buffer);
-	return ret;
-}
-
-static void image_write(struct diff_area *area, struct bio *bio)
-{
-	sector_t sector = bio->bi_iter.bi_sector;
-	unsigned int needed = 0;
-
-	if (!diff_area_secure(area, sector, bio_sectors(bio), bio,
-			      DIFF_WAITER_IMAGE, NULL))
-		return;
-	while (sector < bio_end_sector(bio)) {
-		int ret = write_run(area, bio, sector, &needed);
-
-		if (ret == -ENOBUFS) {
-			diff_area_wait_image_budget(area, bio, needed);
-			return;
-		}
-		if (ret < 0 && ret != -EAGAIN) {
-			end_bio(bio, errno_to_blk_status(ret));
-			return;
-		}
-		if (ret > 0)
-			sector += ret;
-	}
-	end_bio(bio, BLK_STS_OK);
-}
-
 void diff_area_image_work(struct work_struct *work)
 {
 	struct diff_area *area = container_of(work, struct diff_area,
@@ -531,11 +349,12 @@ void diff_area_image_work(struct work_struct *work)
 	list = area->image_pending;
 	bio_list_init(&area->image_pending);
 	spin_unlock_irq(&area->lock);
+	diff_area_end_fetches(area);
 	while ((bio = bio_list_pop(&list))) {
 		if (READ_ONCE(area->ended))
-			end_bio(bio, BLK_STS_IOERR);
+			diff_area_end_bio(bio, BLK_STS_IOERR);
 		else if (op_is_write(bio_op(bio)))
-			image_write(area, bio);
+			diff_area_image_write(area, bio);
 		else
 			image_read(area, bio, true);
 	}

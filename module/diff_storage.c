@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "diff_storage.h"
 #include "geometry.h"
 #include "params.h"
+#include "trace.h"
 
 /* One opened device of a storage. */
 struct storage_holder {
@@ -43,6 +45,7 @@ static void corrupt_locked(struct diff_storage *storage, int error)
 	if (storage->error)
 		return;
 	WRITE_ONCE(storage->error, error);
+	trace_blksnap_corrupt(storage, error);
 	if (!storage->inflight)
 		post_corrupted(storage);
 	kick_clients(storage);
@@ -243,6 +246,9 @@ static void publish_regions(struct diff_storage *storage,
 	struct diff_region *region, *first;
 
 	first = list_first_entry(regions, struct diff_region, node);
+	list_for_each_entry(region, regions, node)
+		trace_blksnap_append(region->bdev->bd_dev, region->first,
+				     region->count);
 	spin_lock_irq(&storage->lock);
 	list_for_each_entry(region, regions, node)
 		storage->free += region->count;
@@ -318,23 +324,42 @@ static struct diff_region *usable_region(struct diff_storage *storage)
 	return region;
 }
 
+static bool may_do_io(const struct diff_storage *storage)
+{
+	return !storage->error && !storage->stopped;
+}
+
 sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 			    struct diff_region **region, sector_t *sector)
 {
 	sector_t got = 0;
 
 	spin_lock_irq(&storage->lock);
-	*region = usable_region(storage);
+	*region = NULL;
+	if (may_do_io(storage))
+		*region = usable_region(storage);
 	if (*region) {
 		got = min(want, round_down((*region)->count - (*region)->used,
 					   SUB_SECTORS));
 		*sector = (*region)->first + (*region)->used;
 		(*region)->used += got;
 		storage->free -= got;
+		storage->inflight++;
 	}
 	post_low(storage);
 	spin_unlock_irq(&storage->lock);
 	return got;
+}
+
+/* Who waits for budget or memory looks again. */
+static void kick_waiting(struct diff_storage *storage)
+{
+	lockdep_assert_held(&storage->lock);
+	if (!storage->waiting)
+		return;
+	trace_blksnap_kick(storage, storage->unsaved);
+	storage->waiting = false;
+	kick_clients(storage);
 }
 
 static bool has_budget(const struct diff_storage *storage, unsigned int count)
@@ -350,8 +375,11 @@ bool diff_storage_reserve(struct diff_storage *storage, unsigned int count)
 
 	spin_lock_irqsave(&storage->lock, flags);
 	ok = has_budget(storage, count);
-	if (ok)
+	if (ok) {
 		storage->unsaved += count;
+		storage->unsaved_peak = max(storage->unsaved_peak,
+					    storage->unsaved);
+	}
 	spin_unlock_irqrestore(&storage->lock, flags);
 	return ok;
 }
@@ -362,10 +390,7 @@ void diff_storage_unreserve(struct diff_storage *storage, unsigned int count)
 
 	spin_lock_irqsave(&storage->lock, flags);
 	storage->unsaved -= count;
-	if (storage->waiting) {
-		storage->waiting = false;
-		kick_clients(storage);
-	}
+	kick_waiting(storage);
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
@@ -374,10 +399,25 @@ bool diff_storage_exhausted(const struct diff_storage *storage)
 	return READ_ONCE(storage->unsaved) >= storage->unsaved_limit;
 }
 
+/* No budget will be given back unless storage is appended. */
 static bool is_stuck(struct diff_storage *storage)
 {
 	lockdep_assert_held(&storage->lock);
-	return !storage->inflight && !usable_region(storage);
+	return !storage->inflight && !storage->restores &&
+	       !usable_region(storage);
+}
+
+/* Clients are kicked when budget is given back or the last I/O ends. */
+static void begin_waiting(struct diff_storage *storage)
+{
+	lockdep_assert_held(&storage->lock);
+	if (storage->waiting)
+		return;
+	trace_blksnap_wait(storage, storage->unsaved);
+	storage->waiting = true;
+	storage->stall_seq = storage->stored_seq;
+	mod_delayed_work(system_wq, &storage->stall_work,
+			 msecs_to_jiffies(param_storage_stall_ms()));
 }
 
 bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,
@@ -387,19 +427,41 @@ bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,
 
 	spin_lock_irq(&storage->lock);
 	stuck = is_stuck(storage) && !has_budget(storage, count);
-	if (storage->error || has_budget(storage, count)) {
+	if (storage->error || has_budget(storage, count) ||
+	    (stuck && !may_corrupt))
 		kick_clients(storage);
-	} else if (stuck && may_corrupt) {
+	else if (stuck)
 		/* Nothing is being stored and there is nowhere to store to. */
 		corrupt_locked(storage, -ENOSPC);
-	} else if (!storage->waiting) {
-		storage->waiting = true;
-		storage->stall_seq = storage->stored_seq;
-		mod_delayed_work(system_wq, &storage->stall_work,
-				 msecs_to_jiffies(param_storage_stall_ms()));
-	}
+	else
+		begin_waiting(storage);
 	spin_unlock_irq(&storage->lock);
 	return !stuck;
+}
+
+bool diff_storage_wait_memory(struct diff_storage *storage)
+{
+	bool moving;
+
+	spin_lock_irq(&storage->lock);
+	moving = storage->unsaved && may_do_io(storage) && !is_stuck(storage);
+	if (moving)
+		begin_waiting(storage);
+	else
+		kick_clients(storage);
+	spin_unlock_irq(&storage->lock);
+	return moving;
+}
+
+void diff_storage_add_restores(struct diff_storage *storage, int count)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	storage->restores += count;
+	if (!storage->restores && !storage->inflight)
+		kick_waiting(storage);
+	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
 bool diff_storage_io_begin(struct diff_storage *storage)
@@ -408,7 +470,7 @@ bool diff_storage_io_begin(struct diff_storage *storage)
 	bool ok;
 
 	spin_lock_irqsave(&storage->lock, flags);
-	ok = !storage->error && !storage->stopped;
+	ok = may_do_io(storage);
 	if (ok)
 		storage->inflight++;
 	spin_unlock_irqrestore(&storage->lock, flags);
@@ -426,10 +488,7 @@ void diff_storage_io_end(struct diff_storage *storage, bool stored)
 		if (storage->error)
 			post_corrupted(storage);
 		/* Who waits may now be the one that is stuck. */
-		if (storage->waiting) {
-			storage->waiting = false;
-			kick_clients(storage);
-		}
+		kick_waiting(storage);
 		wake_up_all(&storage->idle);
 	}
 	spin_unlock_irqrestore(&storage->lock, flags);
@@ -469,6 +528,39 @@ void diff_storage_remove_client(struct diff_storage *storage,
 	spin_lock_irq(&storage->lock);
 	list_del(&client->node);
 	spin_unlock_irq(&storage->lock);
+	mutex_unlock(&all_regions_lock);
+}
+
+void diff_storage_show(struct diff_storage *storage, struct seq_file *to)
+{
+	spin_lock_irq(&storage->lock);
+	seq_printf(to, " storage free %llu low_below %llu inflight %u restores %u stores %llu%s%s\n",
+		   storage->free, storage->low_below, storage->inflight,
+		   storage->restores, storage->stored_seq,
+		   storage->stopped ? " stopped" : "",
+		   storage->waiting ? " waited_for" : "");
+	seq_printf(to, " budget unsaved %lu peak %lu limit %lu (4 KiB each)\n",
+		   storage->unsaved, storage->unsaved_peak,
+		   storage->unsaved_limit);
+	seq_printf(to, " error %d\n", storage->error);
+	spin_unlock_irq(&storage->lock);
+}
+
+void diff_storage_show_regions(struct seq_file *to)
+{
+	const struct diff_region *region;
+	struct rb_node *node;
+
+	mutex_lock(&all_regions_lock);
+	for (node = rb_first(&all_regions); node; node = rb_next(node)) {
+		region = rb_entry(node, struct diff_region, all_node);
+		/* Whoever hands out sectors holds another lock. */
+		seq_printf(to, "%d:%d first %llu count %llu used %llu\n",
+			   MAJOR(region->bdev->bd_dev),
+			   MINOR(region->bdev->bd_dev), region->first,
+			   region->count, READ_ONCE(region->used));
+		cond_resched();
+	}
 	mutex_unlock(&all_regions_lock);
 }
 

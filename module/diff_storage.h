@@ -18,6 +18,8 @@
 
 #include "event_queue.h"
 
+struct seq_file;
+
 /**
  * struct diff_region - One appended range.
  * @node: in diff_storage.regions, in order of use.
@@ -70,10 +72,13 @@ struct diff_client {
  * @current_region: the next sectors come from here, or NULL.
  * @free: sectors not handed out.
  * @low_below: LOW is posted when @free falls under this; 0 when disarmed.
- * @inflight: storage bios, reads and writes.
+ * @inflight: storage bios, reads and writes, from the moment they have a place.
+ * @restores: runs that have a place and are, or are about to be, changed: they
+ *	will be stored again and free budget without any space.
  * @error: negative errno once the snapshot is corrupted.
  * @stored_seq: stores finished, to see progress.
  * @unsaved: sub-blocks claimed and not stored yet.
+ * @unsaved_peak: the most that @unsaved has been.
  * @unsaved_limit: budget of @unsaved.
  * @waiting: a client has writers waiting for the budget.
  * @low: its event.
@@ -91,11 +96,13 @@ struct diff_storage {
 	sector_t free;
 	sector_t low_below;
 	unsigned int inflight;
+	unsigned int restores;
 	int error;
 	bool stopped;
 	u64 stored_seq;
 	u64 stall_seq;
 	unsigned long unsaved;
+	unsigned long unsaved_peak;
 	unsigned long unsaved_limit;
 	bool waiting;
 	struct snap_event low;
@@ -117,8 +124,10 @@ int diff_storage_append(struct diff_storage *storage, dev_t dev,
 			const struct blk_snap_block_range *ranges, u32 count);
 
 /*
- * Up to @want sectors in one region, a multiple of a sub-block.
- * Return: sectors got, 0 when there is no space.
+ * Up to @want sectors in one region, a multiple of a sub-block, for a store that
+ * begins with this: no moment between the two in which space is gone and nothing
+ * is in flight.  diff_storage_io_end() ends it.
+ * Return: sectors got, 0 when there is no space or storage must not be used.
  */
 sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 			    struct diff_region **region, sector_t *sector);
@@ -137,6 +146,15 @@ bool diff_storage_exhausted(const struct diff_storage *storage);
  */
 bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,
 			      bool may_corrupt);
+
+/*
+ * A bio of a client waits for memory that stores will free.
+ * Return: false when no store is coming; the clients have been kicked then.
+ */
+bool diff_storage_wait_memory(struct diff_storage *storage);
+
+/* Counts in @restores; negative when they are stored or given up. */
+void diff_storage_add_restores(struct diff_storage *storage, int count);
 
 /* Brackets one storage bio; false: the storage must not be used any more. */
 bool diff_storage_io_begin(struct diff_storage *storage);
@@ -159,5 +177,9 @@ void diff_storage_remove_client(struct diff_storage *storage,
 				struct diff_client *client);
 /* Starts no more I/O and waits for what is in flight. */
 void diff_storage_stop(struct diff_storage *storage);
+
+/* For people: the state of one storage; every region there is. */
+void diff_storage_show(struct diff_storage *storage, struct seq_file *to);
+void diff_storage_show_regions(struct seq_file *to);
 
 #endif /* BLKSNAP_DIFF_STORAGE_H */

@@ -13,6 +13,7 @@
 
 #include "diff_area.h"
 #include "geometry.h"
+#include "trace.h"
 
 #define STORE_RUNS_MAX 64
 #define STORE_PAGES_MAX BIO_MAX_VECS
@@ -21,6 +22,9 @@ struct store {
 	struct llist_node node;
 	struct diff_area *area;
 	struct bio *bio;
+	dev_t dev;
+	sector_t first;
+	sector_t sectors;
 	blk_status_t status;
 	unsigned int count;
 	struct run *runs[STORE_RUNS_MAX];
@@ -60,7 +64,10 @@ static void put_back(struct diff_area *area, struct run *run)
 	spin_unlock_irq(&area->lock);
 }
 
-/* Gives the run a place; what does not fit there becomes a run of its own. */
+/*
+ * Gives the run a place, with which its I/O begins; what does not fit there
+ * becomes a run of its own.
+ */
 static bool place(struct diff_area *area, struct run *run)
 {
 	struct diff_region *region;
@@ -68,8 +75,6 @@ static bool place(struct diff_area *area, struct run *run)
 	sector_t sector;
 	sector_t got;
 
-	if (run->region)
-		return true;
 	got = diff_storage_alloc(area->storage, run->count << SUB_SECTOR_SHIFT,
 				 &region, &sector);
 	if (!got)
@@ -84,6 +89,25 @@ static bool place(struct diff_area *area, struct run *run)
 	run->sector = sector;
 	spin_unlock(&run->chunk->lock);
 	return true;
+}
+
+/* Begins the I/O of a run, in the place it has or gets; false when it cannot. */
+static bool begin_io(struct diff_area *area, struct run *run)
+{
+	if (!run->region)
+		return place(area, run);
+	if (!diff_storage_io_begin(area->storage))
+		return false;
+	diff_storage_add_restores(area->storage, -1);
+	return true;
+}
+
+/* It has its place but cannot be stored now. */
+static void unbegin_io(struct diff_area *area, struct run *run)
+{
+	diff_storage_add_restores(area->storage, 1);
+	diff_storage_io_end(area->storage, false);
+	put_back(area, run);
 }
 
 static bool fits(const struct store *store, const struct run *run)
@@ -111,11 +135,21 @@ static void add_run(struct store *store, struct run *run)
 	diff_buffer_add_to_bio(buffer, 0, run->count << SUB_SHIFT, store->bio);
 }
 
+struct store *diff_area_alloc_store(gfp_t gfp)
+{
+	return kmalloc(sizeof(struct store), gfp);
+}
+
+/* NULL without memory while the spare one is in flight: its end tries again. */
 static struct store *begin_store(struct diff_area *area, struct run *run)
 {
 	struct store *store;
 
-	store = kmalloc(sizeof(*store), GFP_NOIO | __GFP_NOFAIL);
+	store = diff_area_alloc_store(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	if (!store)
+		swap(store, area->spare_store);
+	if (!store)
+		return NULL;
 	store->area = area;
 	store->count = 0;
 	store->bio = bio_alloc_bioset(run->region->bdev, STORE_PAGES_MAX,
@@ -127,13 +161,31 @@ static struct store *begin_store(struct diff_area *area, struct run *run)
 	return store;
 }
 
+/* Only the store worker comes here and above. */
+static void free_store(struct diff_area *area, struct store *store)
+{
+	if (!area->spare_store)
+		swap(store, area->spare_store);
+	kfree(store);
+}
+
 static void submit_store(struct diff_area *area, struct store *store)
 {
+	if (!store)
+		return;
+	store->dev = store->bio->bi_bdev->bd_dev;
+	store->first = store->bio->bi_iter.bi_sector;
+	store->sectors = bio_sectors(store->bio);
+	trace_blksnap_store(store->dev, store->first, store->sectors);
 	diff_area_get(area);
 	blkfilter_submit_bypass(store->bio);
 }
 
-/* Stores what is dirty, as long as there is space and storage may be used. */
+/*
+ * Stores what is dirty, as long as there is space and storage may be used.  The
+ * I/O of a run begins with its place: or else who looks between the two sees
+ * neither space nor I/O in flight, and takes the snapshot for stuck.
+ */
 static void store_dirty(struct diff_area *area)
 {
 	struct store *store = NULL;
@@ -142,25 +194,24 @@ static void store_dirty(struct diff_area *area)
 
 	blk_start_plug(&plug);
 	while ((run = next_dirty(area))) {
-		if (!place(area, run)) {
+		if (!begin_io(area, run)) {
 			put_back(area, run);
 			break;
 		}
 		if (store && fits(store, run)) {
 			add_run(store, run);
+			/* One I/O for both: that of the store goes on. */
+			diff_storage_io_end(area->storage, false);
 			continue;
 		}
-		if (store)
-			submit_store(area, store);
-		store = NULL;
-		if (!diff_storage_io_begin(area->storage)) {
-			put_back(area, run);
+		submit_store(area, store);
+		store = begin_store(area, run);
+		if (!store) {
+			unbegin_io(area, run);
 			break;
 		}
-		store = begin_store(area, run);
 	}
-	if (store)
-		submit_store(area, store);
+	submit_store(area, store);
 	blk_finish_plug(&plug);
 }
 
@@ -186,6 +237,8 @@ static void end_store(struct diff_area *area, struct store *store)
 {
 	unsigned int i, freed = 0;
 
+	trace_blksnap_stored(store->dev, store->first, store->sectors,
+			     blk_status_to_errno(store->status));
 	/* A failed store leaves the memory copies, which image reads still use. */
 	if (store->status)
 		diff_storage_corrupt(area->storage,
@@ -198,10 +251,11 @@ static void end_store(struct diff_area *area, struct store *store)
 		if (end_run(area, store->runs[i]))
 			freed += store->runs[i]->count;
 	}
-	diff_storage_io_end(area->storage, !store->status);
+	/* The budget first: who finds no I/O in flight must find it given back. */
 	if (freed)
 		diff_storage_unreserve(area->storage, freed);
-	kfree(store);
+	diff_storage_io_end(area->storage, !store->status);
+	free_store(area, store);
 	diff_area_put(area);
 }
 

@@ -5,6 +5,7 @@
 #include <linux/timekeeping.h>
 
 #include "event_queue.h"
+#include "trace.h"
 
 void event_queue_init(struct event_queue *queue)
 {
@@ -30,6 +31,7 @@ void event_queue_post(struct event_queue *queue, struct snap_event *event)
 	if (list_empty(&event->node)) {
 		event->time_ns = ktime_get_ns();
 		list_add_tail(&event->node, &queue->events);
+		trace_blksnap_event(queue, event->code);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	wake_up(&queue->waiters);

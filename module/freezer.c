@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/completion.h>
 #include <linux/jiffies.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -21,6 +22,7 @@ enum freeze_state {
 struct freeze_item {
 	struct list_head node;
 	struct block_device *bdev;
+	unsigned int level;
 	struct work_struct work;
 	struct completion done;
 	atomic_t state;
@@ -58,11 +60,14 @@ static void thaw(struct block_device *bdev)
 static void freeze_work(struct work_struct *work)
 {
 	struct freeze_item *item = container_of(work, struct freeze_item, work);
+	unsigned int noio = memalloc_noio_save();
 
+	/* Not to wait for writes to what has been frozen before. */
 	item->error = freeze_bdev(item->bdev);
+	memalloc_noio_restore(noio);
 	if (atomic_cmpxchg(&item->state, FREEZE_RUNNING, FREEZE_DONE) ==
 	    FREEZE_RUNNING) {
-		complete(&item->done);
+		complete_all(&item->done);
 		return;
 	}
 	if (!item->error)
@@ -70,7 +75,7 @@ static void freeze_work(struct work_struct *work)
 	free_item(item);
 }
 
-static int add_one(struct list_head *items, dev_t dev)
+static int add_one(struct list_head *items, dev_t dev, unsigned int level)
 {
 	struct freeze_item *item;
 
@@ -83,19 +88,21 @@ static int add_one(struct list_head *items, dev_t dev)
 		kfree(item);
 		return 0;
 	}
+	item->level = level;
 	INIT_WORK(&item->work, freeze_work);
 	init_completion(&item->done);
 	list_add_tail(&item->node, items);
 	return 0;
 }
 
-int freezer_add(struct list_head *items, struct block_device *bdev)
+int freezer_add(struct list_head *items, struct block_device *bdev,
+		unsigned int level)
 {
 	struct block_device *part;
 	unsigned long index = 0;
 	int ret;
 
-	ret = add_one(items, bdev->bd_dev);
+	ret = add_one(items, bdev->bd_dev, level);
 	while (!ret && !bdev_is_partition(bdev)) {
 		dev_t dev = 0;
 
@@ -108,17 +115,20 @@ int freezer_add(struct list_head *items, struct block_device *bdev)
 		rcu_read_unlock();
 		if (!dev)
 			break;
-		ret = add_one(items, dev);
+		ret = add_one(items, dev, level);
 	}
 	return ret;
 }
 
-int freezer_freeze(struct list_head *items, unsigned long deadline)
+int freezer_freeze(struct list_head *items, unsigned int level,
+		   unsigned long deadline)
 {
 	struct freeze_item *item;
 	long left;
 
 	list_for_each_entry(item, items, node) {
+		if (item->level != level)
+			continue;
 		left = (long)(deadline - jiffies);
 		if (left <= 0)
 			return -ETIMEDOUT;
@@ -142,8 +152,12 @@ void freezer_thaw(struct list_head *items)
 		if (atomic_cmpxchg(&item->state, FREEZE_RUNNING,
 				   FREEZE_ABANDONED) == FREEZE_RUNNING)
 			continue;
-		if (atomic_read(&item->state) == FREEZE_DONE && !item->error)
-			thaw(item->bdev);
+		if (atomic_read(&item->state) == FREEZE_DONE) {
+			/* The worker may not have left the completion yet. */
+			wait_for_completion(&item->done);
+			if (!item->error)
+				thaw(item->bdev);
+		}
 		free_item(item);
 	}
 }

@@ -14,14 +14,19 @@
 int freezer_init(void);
 void freezer_exit(void);
 
-/* File systems to freeze: of @bdev, and of its partitions when it is a disk. */
-int freezer_add(struct list_head *items, struct block_device *bdev);
 /*
- * Freezes all, until jiffies reach @deadline.
+ * File systems to freeze with those of @level: of @bdev, and of its partitions
+ * when it is a disk.  Return: 0, -ENOMEM.
+ */
+int freezer_add(struct list_head *items, struct block_device *bdev,
+		unsigned int level);
+/*
+ * Freezes those of @level, until jiffies reach @deadline.
  * Return: 0, -EINTR (fatal signal), -ETIMEDOUT.  After any of them
  * freezer_thaw() undoes what was done.
  */
-int freezer_freeze(struct list_head *items, unsigned long deadline);
+int freezer_freeze(struct list_head *items, unsigned int level,
+		   unsigned long deadline);
 /* Thaws each as often as it was frozen here, and empties the list. */
 void freezer_thaw(struct list_head *items);
 

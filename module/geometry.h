@@ -9,6 +9,8 @@
 #ifndef BLKSNAP_GEOMETRY_H
 #define BLKSNAP_GEOMETRY_H
 
+#include <linux/bitops.h>
+#include <linux/bitops.h>
 #include <linux/bits.h>
 #include <linux/blk_types.h>
 #include <linux/log2.h>
@@ -68,6 +70,31 @@ static inline sector_t span_sector(const struct span *span,
 {
 	return (((sector_t)span->chunk << subs_shift) + span->first)
 	       << SUB_SECTOR_SHIFT;
+}
+
+/* The first neighbours in @span that @bits lacks; false when it has them all. */
+static inline bool span_first_clear(const struct span *span, u64 bits,
+				    struct span *found)
+{
+	u64 todo = span_mask(span) & ~bits;
+
+	if (!todo)
+		return false;
+	found->chunk = span->chunk;
+	found->first = __ffs64(todo);
+	todo = ~(todo >> found->first);
+	found->count = todo ? __ffs64(todo) : 64 - found->first;
+	return true;
+}
+
+/* Neighbours of the first sub-block of @span that are set in @bits as it is. */
+static inline unsigned int span_same_bits(const struct span *span, u64 bits)
+{
+	u64 rest = bits >> span->first;
+
+	if (rest & 1)
+		rest = ~rest;
+	return min(rest ? (unsigned int)__ffs64(rest) : 64, span->count);
 }
 
 /*

@@ -6,6 +6,7 @@
 
 #include "chunk.h"
 #include "ctl.h"
+#include "debugfs.h"
 #include "snapimage.h"
 #include "snapshot.h"
 #include "tracker.h"
@@ -48,6 +49,7 @@ static int __init blksnap_init(void)
 	ret = ctl_init();
 	if (ret)
 		goto out_class;
+	debugfs_views_init();
 	return 0;
 
 out_class:
@@ -64,6 +66,7 @@ out_caches:
 /* No snapshot is held and no image open: each has a reference to the module. */
 static void __exit blksnap_exit(void)
 {
+	debugfs_views_exit();
 	ctl_exit();
 	class_unregister(&blksnap_class);
 	tracker_remove_all();

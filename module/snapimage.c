@@ -6,6 +6,7 @@
 
 #include "include/uapi/linux/blksnap.h"
 #include "snapimage.h"
+#include "trace.h"
 
 enum image_state {
 	IMAGE_WAITING,
@@ -70,6 +71,8 @@ static void set_state(struct snapimage *image, enum image_state state)
 	struct bio *bio;
 
 	spin_lock(&image->lock);
+	if (image->state != state)
+		trace_blksnap_image(snapimage_dev(image), state);
 	image->state = state;
 	list = image->waiting;
 	bio_list_init(&image->waiting);
@@ -123,6 +126,8 @@ static void name_disk(struct gendisk *disk, struct snapimage *image, int minor)
 	disk->private_data = image;
 	snprintf(disk->disk_name, DISK_NAME_LEN, BLK_SNAP_IMAGE_NAME "%d",
 		 minor);
+	/* ->free_disk() comes with the last reference, after the last close. */
+	disk_keep_module(disk);
 }
 
 struct snapimage *snapimage_create(struct block_device *origin,
@@ -182,6 +187,22 @@ void snapimage_destroy(struct snapimage *image)
 	set_state(image, IMAGE_ENDED);
 	del_gendisk(disk);
 	put_disk(disk);
+}
+
+struct block_device *snapimage_bdev(const struct snapimage *image)
+{
+	return image->disk->part0;
+}
+
+const char *snapimage_state(struct snapimage *image)
+{
+	static const char * const names[] = {
+		[IMAGE_WAITING] = "waiting",
+		[IMAGE_LIVE] = "live",
+		[IMAGE_ENDED] = "ended",
+	};
+
+	return names[READ_ONCE(image->state)];
 }
 
 dev_t snapimage_dev(const struct snapimage *image)

@@ -36,5 +36,9 @@ void snapimage_end(struct snapimage *image);
  */
 void snapimage_destroy(struct snapimage *image);
 dev_t snapimage_dev(const struct snapimage *image);
+/* For people: as in the drawing above. */
+const char *snapimage_state(struct snapimage *image);
+/* Valid as long as the image; not opened. */
+struct block_device *snapimage_bdev(const struct snapimage *image);
 
 #endif /* BLKSNAP_SNAPIMAGE_H */

@@ -10,12 +10,14 @@
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "freezer.h"
 #include "params.h"
 #include "snapimage.h"
 #include "snapshot.h"
+#include "trace.h"
 #include "tracker.h"
 
 #define SNAPSHOT_DEVICES_MAX 1024
@@ -132,6 +134,9 @@ static int check_device(struct block_device *bdev)
 		return -EINVAL;
 	if (bdev_read_only(bdev))
 		return -EROFS;
+	/* What comes as requests from above would not be seen. */
+	if (bdev_held_by_requests(bdev))
+		return -EBUSY;
 	if (bdev_is_zoned(bdev) || blk_queue_dax(q))
 		return -EOPNOTSUPP;
 #ifdef CONFIG_BLK_DEV_INTEGRITY
@@ -210,7 +215,9 @@ static struct snapshot *snapshot_alloc(u32 count)
 }
 
 int snapshot_create(const struct blk_snap_dev *devices, u32 count,
-		    struct blk_snap_uuid *id)
+		    int (*deliver)(const struct blk_snap_uuid *id,
+				   void __user *to),
+		    void __user *to)
 {
 	struct snapshot *snapshot;
 	int ret = 0;
@@ -224,21 +231,33 @@ int snapshot_create(const struct blk_snap_dev *devices, u32 count,
 		return -ENOMEM;
 	for (i = 0; i < count && !ret; i++)
 		ret = open_device(snapshot, &snapshot->devices[i], devices[i]);
+	/* Before anybody else can know the id, so that all of it can be undone. */
+	if (!ret)
+		ret = deliver(&snapshot->id, to);
 	if (ret) {
 		close_devices(snapshot, true);
 		diff_storage_exit(&snapshot->storage);
 		snapshot_put(snapshot);
 		return ret;
 	}
-	*id = snapshot->id;
 	__module_get(THIS_MODULE);
 	mutex_lock(&snapshots_lock);
 	list_add_tail(&snapshot->node, &snapshots);
 	mutex_unlock(&snapshots_lock);
+	trace_blksnap_snapshot(snapshot->id.b, SNAP_STEP_CREATED, count);
 	return 0;
 }
 
 /* -- APPEND ------------------------------------------------------------- */
+
+/* Old data stored there would be written to the device, or to its image. */
+static bool reaches_device(struct block_device *bdev,
+			   const struct snap_device *device)
+{
+	return bdev_stacked_on(bdev, device->bdev) ||
+	       (device->image &&
+		bdev_stacked_on(bdev, snapimage_bdev(device->image)));
+}
 
 static int check_storage(struct snapshot *snapshot, dev_t dev)
 {
@@ -252,7 +271,7 @@ static int check_storage(struct snapshot *snapshot, dev_t dev)
 	if (IS_ERR(bdev))
 		return PTR_ERR(bdev);
 	for (i = 0; i < snapshot->count && !ret; i++)
-		if (bdev_stacked_on(bdev, snapshot->devices[i].bdev))
+		if (reaches_device(bdev, &snapshot->devices[i]))
 			ret = -EOPNOTSUPP;
 	blkdev_put(bdev, FMODE_READ);
 	return ret;
@@ -316,7 +335,9 @@ static void release_devices(struct snapshot *snapshot)
 			snapimage_end(device->image);
 	for (device = snapshot->devices; device < end; device++)
 		if (device->tracker && tracker_is_held(device->tracker))
-			tracker_clear_area(device->tracker);
+			tracker_set_area(device->tracker, NULL);
+	/* Nobody in a hook uses an area any more. */
+	synchronize_rcu();
 	/*
 	 * Writes to the origins first: they do not wait for a storage that may
 	 * be hung, nor for the sync of a mounted image.
@@ -426,27 +447,50 @@ static void flip(struct snapshot *snapshot)
 
 		cbt_map_switch(&device->tracker->map);
 		tracker_set_area(device->tracker, device->area);
+		trace_blksnap_map_switch(device->tracker->dev,
+					 device->tracker->map.snap_number);
 	}
-	snapshot->state = SNAPSHOT_TAKEN;
+	WRITE_ONCE(snapshot->state, SNAPSHOT_TAKEN);
+	trace_blksnap_snapshot(snapshot->id.b, SNAP_STEP_TAKEN, 0);
+}
+
+/*
+ * Level by level, each frozen before it is closed: a device above may need the
+ * file system of the one below to finish its writes, as loop does.
+ */
+static int quiesce(struct snapshot *snapshot, struct list_head *frozen,
+		   unsigned int deepest)
+{
+	unsigned long deadline = jiffies +
+				 msecs_to_jiffies(param_take_timeout_ms());
+	unsigned int level;
+	int ret = 0;
+
+	for (level = 0; !ret && level <= deepest; level++) {
+		ret = freezer_freeze(frozen, level, deadline);
+		if (ret)
+			break;
+		trace_blksnap_snapshot(snapshot->id.b, SNAP_STEP_FROZEN, level);
+		ret = close_level(snapshot, level, deadline);
+		trace_blksnap_snapshot(snapshot->id.b, SNAP_STEP_CLOSED, level);
+	}
+	return ret;
 }
 
 static int capture(struct snapshot *snapshot, struct list_head *frozen,
 		   unsigned int deepest)
 {
-	unsigned long deadline = jiffies +
-				 msecs_to_jiffies(param_take_timeout_ms());
-	unsigned int level, noio;
+	unsigned int noio = memalloc_noio_save();
 	int ret;
 
-	noio = memalloc_noio_save();
-	ret = freezer_freeze(frozen, deadline);
-	for (level = 0; !ret && level <= deepest; level++)
-		ret = close_level(snapshot, level, deadline);
+	ret = quiesce(snapshot, frozen, deepest);
 	if (!ret && any_gone(snapshot))
 		ret = -ENODEV;
 	if (!ret)
 		flip(snapshot);
 	open_all(snapshot);
+	trace_blksnap_snapshot(snapshot->id.b,
+			       ret ? SNAP_STEP_FAILED : SNAP_STEP_OPENED, ret);
 	freezer_thaw(frozen);
 	memalloc_noio_restore(noio);
 	return ret;
@@ -455,7 +499,7 @@ static int capture(struct snapshot *snapshot, struct list_head *frozen,
 static int take_locked(struct snapshot *snapshot)
 {
 	LIST_HEAD(frozen);
-	unsigned int deepest, level;
+	unsigned int deepest;
 	int ret = 0;
 	u32 i;
 
@@ -464,11 +508,9 @@ static int take_locked(struct snapshot *snapshot)
 	deepest = compute_levels(snapshot);
 	for (i = 0; i < snapshot->count && !ret; i++)
 		ret = prepare_device(snapshot, &snapshot->devices[i]);
-	for (level = 0; level <= deepest; level++)
-		for (i = 0; i < snapshot->count && !ret; i++)
-			if (snapshot->devices[i].level == level)
-				ret = freezer_add(&frozen,
-						  snapshot->devices[i].bdev);
+	for (i = 0; i < snapshot->count && !ret; i++)
+		ret = freezer_add(&frozen, snapshot->devices[i].bdev,
+				  snapshot->devices[i].level);
 	if (!ret)
 		ret = capture(snapshot, &frozen, deepest);
 	else
@@ -504,7 +546,8 @@ int snapshot_destroy(const struct blk_snap_uuid *id)
 
 	if (!snapshot)
 		return -ENODEV;
-	snapshot->state = SNAPSHOT_DESTROYED;
+	WRITE_ONCE(snapshot->state, SNAPSHOT_DESTROYED);
+	trace_blksnap_snapshot(snapshot->id.b, SNAP_STEP_DESTROYING, 0);
 	mutex_lock(&snapshots_lock);
 	list_del(&snapshot->node);
 	mutex_unlock(&snapshots_lock);
@@ -512,6 +555,7 @@ int snapshot_destroy(const struct blk_snap_uuid *id)
 	release_devices(snapshot);
 	close_devices(snapshot, false);
 	diff_storage_exit(&snapshot->storage);
+	trace_blksnap_snapshot(snapshot->id.b, SNAP_STEP_DESTROYED, 0);
 	snapshot_unlock_put(snapshot);
 	/* The reference of the list. */
 	snapshot_put(snapshot);
@@ -603,6 +647,73 @@ dev_t snapshot_origin_of(dev_t dev)
 		}
 	mutex_unlock(&snapshots_lock);
 	return origin;
+}
+
+/* -- For people --------------------------------------------------------- */
+
+static void show_device(struct snap_device *device, struct seq_file *to)
+{
+	dev_t dev = device->tracker->dev;
+
+	seq_printf(to, " device %d:%d", MAJOR(dev), MINOR(dev));
+	if (device->image)
+		seq_printf(to, " image %d:%d %s",
+			   MAJOR(snapimage_dev(device->image)),
+			   MINOR(snapimage_dev(device->image)),
+			   snapimage_state(device->image));
+	seq_putc(to, '\n');
+	if (device->area)
+		diff_area_show(device->area, to);
+}
+
+static void show_snapshot(struct snapshot *snapshot, struct seq_file *to)
+{
+	static const char * const names[] = {
+		[SNAPSHOT_CREATED] = "created",
+		[SNAPSHOT_TAKEN] = "taken",
+		[SNAPSHOT_DESTROYED] = "destroyed",
+	};
+	u32 i;
+
+	seq_printf(to, "%pUb %s\n", &snapshot->id,
+		   names[READ_ONCE(snapshot->state)]);
+	diff_storage_show(&snapshot->storage, to);
+	/* A call that hangs is what one may be looking for: do not join it. */
+	if (!mutex_trylock(&snapshot->lock)) {
+		seq_puts(to, " a call is at work on it\n");
+		return;
+	}
+	if (snapshot->state != SNAPSHOT_DESTROYED)
+		for (i = 0; i < snapshot->count; i++)
+			show_device(&snapshot->devices[i], to);
+	mutex_unlock(&snapshot->lock);
+}
+
+/* The one at place @index of the list, with a reference, or NULL. */
+static struct snapshot *snapshot_at(unsigned int index)
+{
+	struct snapshot *snapshot, *found = NULL;
+
+	mutex_lock(&snapshots_lock);
+	list_for_each_entry(snapshot, &snapshots, node)
+		if (!index--) {
+			kref_get(&snapshot->refs);
+			found = snapshot;
+			break;
+		}
+	mutex_unlock(&snapshots_lock);
+	return found;
+}
+
+void snapshot_show_all(struct seq_file *to)
+{
+	struct snapshot *snapshot;
+	unsigned int i;
+
+	for (i = 0; (snapshot = snapshot_at(i)); i++) {
+		show_snapshot(snapshot, to);
+		snapshot_put(snapshot);
+	}
 }
 
 int __init snapshot_init(void)

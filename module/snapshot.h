@@ -15,12 +15,19 @@
 #include "event_queue.h"
 #include "include/uapi/linux/blksnap.h"
 
+struct seq_file;
+
 int snapshot_init(void);
 void snapshot_exit(void);
 
-/* The calls as interface.md has them; return 0 or a negative errno. */
+/*
+ * The calls as interface.md has them; return 0 or a negative errno.  CREATE
+ * hands the id to @deliver; when that fails nothing is left behind.
+ */
 int snapshot_create(const struct blk_snap_dev *devices, u32 count,
-		    struct blk_snap_uuid *id);
+		    int (*deliver)(const struct blk_snap_uuid *id,
+				   void __user *to),
+		    void __user *to);
 int snapshot_destroy(const struct blk_snap_uuid *id);
 int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
 		    const struct blk_snap_block_range *ranges, u32 count);
@@ -51,5 +58,8 @@ static inline bool kernel_dev(struct blk_snap_dev number, dev_t *dev)
 
 /* The origin's number for the number of an image; any other as it is. */
 dev_t snapshot_origin_of(dev_t dev);
+
+/* For people: every snapshot, its storage, budget, devices and areas. */
+void snapshot_show_all(struct seq_file *to);
 
 #endif /* BLKSNAP_SNAPSHOT_H */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/blk-filter.h>
 #include <linux/rcupdate.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "params.h"
+#include "trace.h"
 #include "tracker.h"
 
 static DEFINE_MUTEX(trackers_lock);
@@ -29,6 +31,7 @@ static enum blkfilter_verdict tracker_submit_bio(void *private,
 	sector_t count;
 
 	if (area && bio->bi_opf & REQ_NOWAIT && diff_area_would_block(area)) {
+		trace_blksnap_refuse(tracker->dev, first, end - first);
 		bio_wouldblock_error(bio);
 		return BLKFILTER_TAKEN;
 	}
@@ -55,8 +58,10 @@ void tracker_put(struct tracker *tracker)
 /* Off the list and off the device; the last user frees the memory. */
 static void drop(struct tracker *tracker)
 {
-	if (tracker->filter)
+	if (tracker->filter) {
 		blkfilter_detach(tracker->filter);
+		trace_blksnap_track(tracker->dev, 0);
+	}
 	tracker_put(tracker);
 }
 
@@ -192,6 +197,7 @@ struct tracker *tracker_claim(struct block_device *bdev, const void *owner,
 	mutex_lock(&trackers_lock);
 	tracker->filter = filter;
 	mutex_unlock(&trackers_lock);
+	trace_blksnap_track(tracker->dev, 1);
 	*made = true;
 	return tracker;
 }
@@ -279,6 +285,34 @@ u32 tracker_collect(struct blk_snap_cbt_info *infos, u32 count)
 	return found;
 }
 
+static void show_tracker(struct tracker *tracker, struct seq_file *to)
+{
+	struct cbt_map *map = &tracker->map;
+
+	seq_printf(to, "%d:%d %s%s%s%s\n", MAJOR(tracker->dev),
+		   MINOR(tracker->dev), tracker->whole ? "disk" : "partition",
+		   tracker->owner ? " in_snapshot" : "",
+		   tracker_is_held(tracker) ? " held" : "",
+		   !tracker->filter ? " attaching" :
+		   blkfilter_is_gone(tracker->filter) ? " gone" : "");
+	mutex_lock(&map->lock);
+	seq_printf(to, " capacity %llu block_bytes %u blocks %u snap_number %u active_number %u generation %pUb generations %u\n",
+		   map->capacity, 1U << (map->shift + SECTOR_SHIFT), map->count,
+		   map->snap_number, map->active_number, &map->generation,
+		   map->generations);
+	mutex_unlock(&map->lock);
+}
+
+void tracker_show_all(struct seq_file *to)
+{
+	struct tracker *tracker;
+
+	mutex_lock(&trackers_lock);
+	list_for_each_entry(tracker, &trackers, node)
+		show_tracker(tracker, to);
+	mutex_unlock(&trackers_lock);
+}
+
 void tracker_remove_all(void)
 {
 	LIST_HEAD(all);
@@ -292,10 +326,4 @@ void tracker_remove_all(void)
 void tracker_set_area(struct tracker *tracker, struct diff_area *area)
 {
 	rcu_assign_pointer(tracker->area, area);
-}
-
-void tracker_clear_area(struct tracker *tracker)
-{
-	RCU_INIT_POINTER(tracker->area, NULL);
-	synchronize_rcu();
 }

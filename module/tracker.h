@@ -17,6 +17,7 @@
 #include "include/uapi/linux/blksnap.h"
 
 struct blkfilter;
+struct seq_file;
 
 /**
  * struct tracker - See above.
@@ -63,11 +64,14 @@ int tracker_remove(dev_t dev);
 u32 tracker_collect(struct blk_snap_cbt_info *infos, u32 count);
 /* Detaches and frees all, at unload. */
 void tracker_remove_all(void);
+/* For people: every tracker and its map. */
+void tracker_show_all(struct seq_file *to);
 
-/* With the gate closed and drained, or in tracker_clear_area() before sleeping. */
+/*
+ * With the gate closed and drained; NULL at any time: after a grace period of
+ * RCU nobody in the hook uses the old area any more.
+ */
 void tracker_set_area(struct tracker *tracker, struct diff_area *area);
-/* When this returns nobody in the hook uses the old area any more. Sleeps. */
-void tracker_clear_area(struct tracker *tracker);
 static inline bool tracker_is_held(const struct tracker *tracker)
 {
 	return rcu_access_pointer(tracker->area);
