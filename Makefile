@@ -33,6 +33,7 @@ kernel: deps ## build the guest kernel, cached outside the checkout
 .PHONY: module
 module: kernel ## build blksnap.ko against it
 	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --output $(ARTIFACTS)/blksnap.ko
+	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --output $(ARTIFACTS)/blksnap_kunit.ko --kunit
 
 .PHONY: harness
 harness: deps ## build snapbed, the recording server and the guest's agent
@@ -62,6 +63,10 @@ smoke: all ## all smoke scenarios
 .PHONY: meta
 meta: all ## the scenarios that must fail, be broken, hang and oops
 	@$(SNAPBED) run @meta $(RUN_OPTIONS)
+
+.PHONY: kunit
+kunit: all ## the KUnit suites of the module, in the guest
+	@$(SNAPBED) run kunit $(RUN_OPTIONS)
 
 .PHONY: mutants
 mutants: all ## put each known bug into the module: every one must be caught (MUTANT=name for one)

@@ -33,13 +33,15 @@ failed_check() {
   done
 }
 
+# build_mutant PATCH SCENARIO: what the scenario loads.
 build_mutant() {
-  local patch=$1 source=$artifacts/mutant/source
+  local patch=$1 source=$artifacts/mutant/source suites=()
+  [[ $2 == kunit ]] && suites=(--kunit)
   rsync --archive --delete "$repository/module/" "$source/"
   patch --directory "$source" --strip=1 --force --fuzz=0 --silent <"$patch" >"$out/patch.log" 2>&1 ||
     die "$patch does not apply to module/: $(head --lines=1 "$out/patch.log")"
   MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$(readlink "$artifacts/kernel")" \
-    --source "$source" --output "$artifacts/mutant/blksnap.ko"
+    --source "$source" --output "$artifacts/mutant/blksnap.ko" "${suites[@]}"
 }
 
 names=("$@")
@@ -57,7 +59,7 @@ for patch in "$repository"/mutants/*.patch; do
   read -ra checks <<<"$(header "$patch" Checks)"
   cycles=$(header "$patch" Cycles)
   begin=$SECONDS
-  build_mutant "$patch"
+  build_mutant "$patch" "$scenario"
   by='' used=0
   for seed in "${seeds[@]}"; do
     used=$((used + 1))

@@ -76,6 +76,7 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"dm_create", &Agent::dm_create},
       {"dm_remove", &Agent::dm_remove},
       {"run", &Agent::run_command},
+      {"kunit", &Agent::kunit},
       {"create", &Agent::create},
       {"append", &Agent::append},
       {"take", &Agent::take},

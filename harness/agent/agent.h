@@ -57,6 +57,7 @@ class Agent {
   Result dm_create(const Step& step);
   Result dm_remove(const Step& step);
   Result run_command(const Step& step);
+  Result kunit(const Step& step);
   // steps_snapshot.cc
   Result create(const Step& step);
   Result append(const Step& step);

@@ -9,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "agent/fatal.h"
+#include "agent/kunit.h"
 #include "agent/module_disk.h"
 #include "agent/text.h"
 #include "agent/unprotected.h"
@@ -19,6 +20,8 @@ namespace {
 
 constexpr const char* kModuleDisk = "/dev/snapbed/module";
 constexpr const char* kModuleName = "blksnap";
+constexpr const char* kKunitModuleName = "blksnap_kunit";
+const std::filesystem::path kKunitFolder = "/sys/kernel/debug/kunit";
 constexpr auto kFioStartLimit = std::chrono::seconds(60);
 constexpr auto kFioStopLimit = std::chrono::seconds(60);
 constexpr auto kFioWaitLimit = std::chrono::seconds(240);
@@ -48,6 +51,25 @@ Agent::Result Agent::rmmod(const Step&) {
   const int error = remove_module(kModuleName);
   if (error == 0) module_loaded_ = false;
   return {{"result", error}};
+}
+
+Agent::Result Agent::kunit(const Step& step) {
+  const std::string disk =
+      wait_for_device(kModuleDisk, step_deadline(step, std::chrono::seconds(10)));
+  if (const int error = insert_module(disk, {}); error != 0) return {{"result", error}};
+  std::uint64_t cases = 0;
+  std::vector<std::string> failed;
+  for (const std::string& name : words(step.args.at("suites"))) {
+    const std::filesystem::path file = kKunitFolder / std::filesystem::path(name) / "results";
+    // A suite that was not run has no such file: that is its failure.
+    const std::string text = std::filesystem::exists(file) ? base::read_file(file) : "";
+    const KunitSuite suite = parse_kunit(name, text);
+    cases += suite.cases;
+    failed.insert(failed.end(), suite.failed.begin(), suite.failed.end());
+  }
+  int result = remove_module(kKunitModuleName);
+  if (result == 0 && !failed.empty()) result = EPROTO;
+  return {{"result", result}, {"kunit_cases", cases}, {"failed", failed}};
 }
 
 Agent::Result Agent::fio_start(const Step& step) {

@@ -16,6 +16,8 @@ void check_errno(const Facts& facts, Report& report) {
     if (!run.finished() || !facts.in_scope(step.cycle)) continue;
     if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
     ++result.exercised["calls"];
+    if (step.op == "kunit")
+      result.exercised["kunit_cases"] += run.answer.value("kunit_cases", std::uint64_t{0});
     const bool right = std::any_of(step.expect.begin(), step.expect.end(),
                                    [&](std::int32_t expected) { return expected == run.result; });
     if (right) continue;

@@ -26,7 +26,7 @@ constexpr std::size_t kVersionAt = 8;
 constexpr std::size_t kLengthAt = 16;
 constexpr std::size_t kChecksumAt = 24;
 
-constexpr std::array<std::string_view, 31> kOps = {"selftest",
+constexpr std::array<std::string_view, 32> kOps = {"selftest",
                                                    "insmod",
                                                    "rmmod",
                                                    "fio_start",
@@ -43,6 +43,7 @@ constexpr std::array<std::string_view, 31> kOps = {"selftest",
                                                    "dm_create",
                                                    "dm_remove",
                                                    "run",
+                                                   "kunit",
                                                    "create",
                                                    "append",
                                                    "take",

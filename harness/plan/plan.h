@@ -95,6 +95,8 @@ std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std:
 //   dm_create {name, table}            `table` with %name% for a device's path, e.g. "0 20480 linear %data0% 2048"
 //   dm_remove {name}
 //   run {command}                      /bin/sh -c in the guest, output to the console -> exit code
+//   kunit {suites:"name name .."}      inserts the module disk's module, which runs its KUnit suites, and removes it; result EPROTO unless each suite
+//                                      named was run and none of its cases failed or was skipped -> {kunit_cases, failed:[suite or suite.case]}
 //   create {snapshot, devices:[name], low?:{device, first, piece, pieces, limit}}
 //                                      SNAPSHOT_CREATE -> {id:hex}. Starts an event thread for the snapshot: each event gives an `event` mark. With
 //                                      `low`, each LOW event is answered by APPEND of `pieces` ranges of `piece` sectors, bump-allocated from `first` on, not past `limit`;

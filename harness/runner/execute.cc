@@ -37,9 +37,9 @@ std::string promise_broken(const scenario::Scenario& scenario, const Decision& d
                     decision, report);
 }
 
-void describe_parts(const Options& options, Setting& setting) {
+void describe_parts(const scenario::Scenario& scenario, const Options& options, Setting& setting) {
   try {
-    const Parts parts = find_parts(options.parts, options.program);
+    const Parts parts = find_parts(options.parts, options.program, scenario.module_file);
     const ModuleFacts facts = module_facts(parts.module);
     setting.kernel_file = fs::canonical(parts.kernel);
     setting.module_file = fs::canonical(parts.module);
@@ -95,7 +95,7 @@ Result execute(const scenario::Scenario& scenario, const Options& options, const
   result.setting.cycles = cycles;
   result.setting.repeat = repeat_line(scenario, options, seed, cycles);
   result.setting.accel = vm::to_string(host.accel);
-  describe_parts(options, result.setting);
+  describe_parts(scenario, options, result.setting);
   write_unfinished(result);
   {
     Execution execution(scenario, options, host, result.folder, seed, cycles);

@@ -114,7 +114,7 @@ void Execution::run() {
 // What the run is given, written where it can be found again.
 void Execution::prepare() {
   require_programs();
-  parts_ = find_parts(options_.parts, options_.program);
+  parts_ = find_parts(options_.parts, options_.program, scenario_.module_file);
   base::write_file(folder_ / (scenario_.name + ".toml"), scenario_.text);
   for (const scenario::Fio& fio : scenario_.fios) base::write_file(folder_ / fio.file, fio.text);
   const std::string text = plan::to_text(built_.plan);

@@ -61,13 +61,13 @@ void require_kinds(const Parts& parts) {
 
 }  // namespace
 
-Parts find_parts(const Parts& wanted, const fs::path& program) {
+Parts find_parts(const Parts& wanted, const fs::path& program, const std::string& module_file) {
   const fs::path build = program.parent_path().parent_path().parent_path();
   const fs::path made = build / "artifacts";
   Parts parts;
   parts.kernel = find_part("kernel", wanted.kernel, "SNAPBED_KERNEL", "--kernel", made / "bzImage");
   parts.module =
-      find_part("module", wanted.module, "SNAPBED_MODULE", "--module", made / "blksnap.ko");
+      find_part("module", wanted.module, "SNAPBED_MODULE", "--module", made / module_file);
   parts.image =
       find_part("root image", wanted.image, "SNAPBED_IMAGE", "--image", made / "root.erofs");
   parts.plugin = find_part("server plugin", wanted.plugin, "SNAPBED_PLUGIN", "--plugin",

@@ -25,8 +25,10 @@ struct Parts {
 // Empty fields of `wanted` are filled from SNAPBED_KERNEL, SNAPBED_MODULE, SNAPBED_IMAGE,
 // SNAPBED_PLUGIN, then from what `make` leaves beside the program: BUILD/artifacts/bzImage,
 // blksnap.ko, root.erofs and BUILD/harness/recorder/nbdkit-snapbed-plugin.so, with BUILD two
-// folders above the folder of `program`. Paths come back absolute. Throws PartMissing.
-Parts find_parts(const Parts& wanted, const std::filesystem::path& program);
+// folders above the folder of `program`; `module_file` is the name there. Paths come back absolute.
+// Throws PartMissing.
+Parts find_parts(const Parts& wanted, const std::filesystem::path& program,
+                 const std::string& module_file = "blksnap.ko");
 
 // Throws PartMissing unless nbdkit and QEMU are in PATH.
 void require_programs();

@@ -46,6 +46,7 @@ std::vector<Operation> make_operations() {
       {"dm_create", {need("name", Type::linear, "")}},
       {"dm_remove", {need("name", Type::linear, "")}},
       {"run", {need("command", Type::text, "")}},
+      {"kunit", {need("suites", Type::text, "")}},
       {"create",
        {snapshot(), need("devices", Type::devices, ""), may("low", Type::device, "", ""),
         may("low_first", Type::sectors, "0", ""), may("low_piece", Type::sectors, "1M", ""),

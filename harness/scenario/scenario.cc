@@ -187,6 +187,10 @@ void read_head(const Table& root, Scenario& scenario) {
                                  " bytes; expected at least 64M");
   scenario.stall_ms = root.number_or("stall_ms", scenario.stall_ms, 1000, 3600000);
   scenario.module = root.flag_or("module", true);
+  scenario.module_file = root.text_or("module_file", scenario.module_file);
+  if (scenario.module_file != "blksnap.ko" && scenario.module_file != "blksnap_kunit.ko")
+    root.refuse_at("module_file", "\"module_file\" is \"" + scenario.module_file +
+                                      "\"; expected blksnap.ko or blksnap_kunit.ko");
   scenario.strict = root.flag_or("strict", true);
   scenario.budget_bytes = root.size_or("budget", 0);
   scenario.judged = root.texts_or_empty("judged");
@@ -286,29 +290,18 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   scenario.file = file.string();
   scenario.text = text;
   const Table root(table, scenario.file, "the scenario");
-  root.only({"promise",
-             "tags",
-             "cycles",
-             "vcpus",
-             "memory",
-             "stall_ms",
-             "module",
-             "strict",
-             "budget",
-             "judged",
-             "kernel_arguments",
-             "allow_log",
-             "module_parameters",
-             "disk",
-             "linear",
-             "fio",
-             "setup",
-             "cycle",
-             "teardown",
-             "rule",
-             "minimum",
-             "each_cycle",
-             "expect"});
+  root.only({"promise",    "tags",
+             "cycles",     "vcpus",
+             "memory",     "stall_ms",
+             "module",     "module_file",
+             "strict",     "budget",
+             "judged",     "kernel_arguments",
+             "allow_log",  "module_parameters",
+             "disk",       "linear",
+             "fio",        "setup",
+             "cycle",      "teardown",
+             "rule",       "minimum",
+             "each_cycle", "expect"});
   read_head(root, scenario);
   read_module_parameters(root, scenario);
   for (const Table& disk : root.tables("disk")) scenario.disks.push_back(read_disk(disk, scenario));

@@ -76,10 +76,11 @@ struct Scenario {
   std::uint32_t cycles = 1;
   std::uint32_t vcpus = 2;
   std::uint64_t memory_bytes = 512ULL << 20;
-  std::uint64_t stall_ms = 60000;   // no mark and no request for so long: the watchdog speaks
-  bool module = true;               // false: the module is not loaded (control run)
-  bool strict = true;               // take drains: one instant per snapshot
-  std::uint64_t budget_bytes = 0;   // bound of unsaved data per snapshot, 0: not judged
+  std::uint64_t stall_ms = 60000;  // no mark and no request for so long: the watchdog speaks
+  bool module = true;              // false: the module is not loaded (control run)
+  std::string module_file = "blksnap.ko";  // which of the modules that are built is on the disk
+  bool strict = true;                      // take drains: one instant per snapshot
+  std::uint64_t budget_bytes = 0;          // bound of unsaved data per snapshot, 0: not judged
   std::vector<std::string> judged;  // checks that must have run; empty: those the steps imply
   std::vector<std::string> kernel_arguments;
   std::vector<std::string>
