@@ -4,6 +4,7 @@
 #include "scenario/scenario.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <regex>
 #include <set>
@@ -169,6 +170,32 @@ void check_regexes(const Table& root, const std::vector<std::string>& patterns) 
   }
 }
 
+// The families of docs/testing.md and how many classes each has.
+constexpr std::array<std::pair<char, std::uint64_t>, 4> kFamilies = {
+    {{'C', 33}, {'T', 13}, {'S', 9}, {'L', 21}}};
+
+bool is_class(const std::string& name) {
+  constexpr std::size_t kLength = 3;  // a letter and two digits
+  if (name.size() != kLength) return false;
+  const auto number = parse_number(name.substr(1));
+  return number && std::any_of(kFamilies.begin(), kFamilies.end(), [&](const auto& family) {
+           return name[0] == family.first && *number >= 1 && *number <= family.second;
+         });
+}
+
+std::vector<std::string> read_classes(const Table& root) {
+  const std::vector<std::string> classes = root.texts_or_empty("classes");
+  for (const std::string& name : classes) {
+    if (!is_class(name))
+      root.refuse_at("classes", "\"classes\" holds \"" + name +
+                                    "\", which is no class; expected C01-C33, T01-T13, S01-S09 or "
+                                    "L01-L21");
+    if (std::count(classes.begin(), classes.end(), name) > 1)
+      root.refuse_at("classes", "\"classes\" holds \"" + name + "\" twice; expected it once");
+  }
+  return classes;
+}
+
 void read_head(const Table& root, Scenario& scenario) {
   scenario.promise = root.text("promise");
   scenario.tags = root.texts_or_empty("tags");
@@ -179,6 +206,7 @@ void read_head(const Table& root, Scenario& scenario) {
                                  "\" is unknown; expected smoke, meta, full or stress" +
                                  nearest_note(tag, known));
   }
+  scenario.classes = read_classes(root);
   scenario.cycles = static_cast<std::uint32_t>(root.number_or("cycles", 1, 1, kCycleLimit));
   scenario.vcpus = static_cast<std::uint32_t>(root.number_or("vcpus", 2, 1, 64));
   scenario.memory_bytes = root.size_or("memory", scenario.memory_bytes);
@@ -290,18 +318,31 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   scenario.file = file.string();
   scenario.text = text;
   const Table root(table, scenario.file, "the scenario");
-  root.only({"promise",    "tags",
-             "cycles",     "vcpus",
-             "memory",     "stall_ms",
-             "module",     "module_file",
-             "strict",     "budget",
-             "judged",     "kernel_arguments",
-             "allow_log",  "module_parameters",
-             "disk",       "linear",
-             "fio",        "setup",
-             "cycle",      "teardown",
-             "rule",       "minimum",
-             "each_cycle", "expect"});
+  root.only({"promise",
+             "tags",
+             "cycles",
+             "vcpus",
+             "memory",
+             "stall_ms",
+             "module",
+             "module_file",
+             "classes",
+             "strict",
+             "budget",
+             "judged",
+             "kernel_arguments",
+             "allow_log",
+             "module_parameters",
+             "disk",
+             "linear",
+             "fio",
+             "setup",
+             "cycle",
+             "teardown",
+             "rule",
+             "minimum",
+             "each_cycle",
+             "expect"});
   read_head(root, scenario);
   read_module_parameters(root, scenario);
   for (const Table& disk : root.tables("disk")) scenario.disks.push_back(read_disk(disk, scenario));

@@ -73,6 +73,7 @@ struct Scenario {
   std::string text;  // the file as read, for the archive
   std::string promise;
   std::vector<std::string> tags;
+  std::vector<std::string> classes;  // bug classes that it provokes: C01, T03, ...; each once
   std::uint32_t cycles = 1;
   std::uint32_t vcpus = 2;
   std::uint64_t memory_bytes = 512ULL << 20;

@@ -100,6 +100,12 @@ TEST(Scenario, ReadsValues) {
   EXPECT_EQ(scenario.rules[0]["after"]["cycle"], 2);
 }
 
+TEST(Scenario, ReadsClasses) {
+  EXPECT_TRUE(read(kGood).classes.empty());
+  EXPECT_EQ(read(changed("cycles = 3", "classes = [\"C33\", \"L01\"]")).classes,
+            (std::vector<std::string>{"C33", "L01"}));
+}
+
 TEST(Scenario, UnknownKeyNamesLineAndNearest) {
   const std::string error = error_of(changed("cycles = 3", "cylces = 3"));
   EXPECT_THAT(error, StartsWith("promises.toml:3: unknown key \"cylces\""));
@@ -145,6 +151,11 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"role = \"storage\"", "role = \"storge\"", "(nearest: storage)"},
         Wrong{"tags = [\"smoke\"]", "tags = [\"smok\"]", "(nearest: smoke)"},
         Wrong{"tags = [\"smoke\"]", "tags = [5]", "expected a string"},
+        Wrong{"cycles = 3", "classes = [\"C34\"]", "\"C34\", which is no class"},
+        Wrong{"cycles = 3", "classes = [\"C00\"]", "\"C00\", which is no class"},
+        Wrong{"cycles = 3", "classes = [\"c01\"]", "\"c01\", which is no class"},
+        Wrong{"cycles = 3", "classes = [\"C1\"]", "\"C1\", which is no class"},
+        Wrong{"cycles = 3", "classes = [\"T01\", \"T01\"]", "\"T01\" twice"},
         Wrong{"\"take expect", "\"taek expect", ":10: unknown operation \"taek\""},
         Wrong{"EBUSY", "EBUSI", "(nearest: EBUSY)"},
         Wrong{"mode=shuffled", "mod=shuffled", "(nearest: mode)"},
