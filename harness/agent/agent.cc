@@ -18,9 +18,9 @@ constexpr auto kStepLimit = std::chrono::milliseconds(300'000);
 
 // Steps without whose success the following ones mean nothing.
 bool others_stand_on(const std::string& op) {
-  static const std::vector<std::string> ops = {"selftest", "insmod", "fio_start",
-                                               "mkfs",     "mount",  "dm_create",
-                                               "create",   "take",   "collect_images"};
+  static const std::vector<std::string> ops = {
+      "selftest",  "insmod",    "fio_start", "mkfs", "mount",         "dm_create",
+      "partition", "md_create", "create",    "take", "collect_images"};
   return std::find(ops.begin(), ops.end(), op) != ops.end();
 }
 
@@ -75,6 +75,9 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"umount", &Agent::umount},
       {"dm_create", &Agent::dm_create},
       {"dm_remove", &Agent::dm_remove},
+      {"partition", &Agent::partition},
+      {"md_create", &Agent::md_create},
+      {"md_stop", &Agent::md_stop},
       {"run", &Agent::run_command},
       {"kunit", &Agent::kunit},
       {"create", &Agent::create},

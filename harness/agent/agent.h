@@ -54,10 +54,14 @@ class Agent {
   Result mkfs(const Step& step);
   Result mount(const Step& step);
   Result umount(const Step& step);
-  Result dm_create(const Step& step);
-  Result dm_remove(const Step& step);
   Result run_command(const Step& step);
   Result kunit(const Step& step);
+  // steps_device.cc
+  Result partition(const Step& step);
+  Result md_create(const Step& step);
+  Result md_stop(const Step& step);
+  Result dm_create(const Step& step);
+  Result dm_remove(const Step& step);
   // steps_snapshot.cc
   Result create(const Step& step);
   Result append(const Step& step);

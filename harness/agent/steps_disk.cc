@@ -77,9 +77,7 @@ int Agent::write_scattered(const Step& step, const BlockDevice& device, std::uin
                              std::to_string(buffers_[0].size() / kSectorBytes));
   }
   const std::uint64_t key = journal::step_key(plan_.seed, step.id);
-  for (const plan::Range& range :
-       plan::scattered_ranges(plan_.seed, step.id, device.sectors(),
-                              step.args.at("writes").get<std::uint32_t>(), most)) {
+  for (const plan::Range& range : plan::written_ranges(plan_.seed, step, device.sectors())) {
     const auto bytes = buffers_[0].span().first(range.count * kSectorBytes);
     fill(key, range, bytes);
     const int error = write_at(device.fd(), bytes, range.first * kSectorBytes);

@@ -59,9 +59,11 @@ Agent::Result Agent::copy_image(const Step& step) {
   const std::uint64_t unit = image.logical_sectors();
   const std::uint64_t block =
       std::max(unit, std::min(asked, kCopyBlockBytes) / kSectorBytes / unit * unit);
-  const auto pieces = mode == "shuffled"
-                          ? shuffled_pieces(plan_.seed, step.id, image.sectors(), block, unit)
-                          : sequential_pieces(image.sectors(), block);
+  const std::uint64_t first = step.args.value("first", std::uint64_t{0});
+  const std::uint64_t count = step.args.value("count", image.sectors() - first);
+  auto pieces = mode == "shuffled" ? shuffled_pieces(plan_.seed, step.id, count, block, unit)
+                                   : sequential_pieces(count, block);
+  for (plan::Range& piece : pieces) piece.first += first;
   const CopyPorts ports{[&](plan::Range range, std::span<std::uint8_t> bytes) {
                           return read_at(image.fd(), bytes, range.first * kSectorBytes);
                         },
@@ -70,8 +72,8 @@ Agent::Result Agent::copy_image(const Step& step) {
                         },
                         unit};
   const CopyCounts counts =
-      agent::copy_image(ports, step.args.at("base"), pieces, buffers_, copy_workers(step, mode),
-                        [&](plan::Range run, int error) {
+      agent::copy_image(ports, step.args.at("base").get<std::uint64_t>() - first, pieces, buffers_,
+                        copy_workers(step, mode), [&](plan::Range run, int error) {
                           marks_.write(plan::MarkKind::read_error, {step.id, step.cycle},
                                        {{"device", step.args.at("device")},
                                         {"first", run.first},

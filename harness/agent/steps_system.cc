@@ -124,21 +124,6 @@ Agent::Result Agent::umount(const Step& step) {
   return {{"result", ::umount2(at.c_str(), 0) == 0 ? 0 : errno}};
 }
 
-Agent::Result Agent::dm_create(const Step& step) {
-  const std::string name = step.args.at("name");
-  const std::string table = substitute_devices(step.args.at("table"), plan_.devices);
-  for (const auto& [device, entry] : plan_.devices) {
-    if (table.find(entry.path) != std::string::npos) device_path(device);
-  }
-  const std::string file = "/tmp/" + name + ".table";
-  base::write_file(file, table + "\n");
-  return {{"result", run_program({"dmsetup", "create", name, file}, step)}};
-}
-
-Agent::Result Agent::dm_remove(const Step& step) {
-  return {{"result", run_program({"dmsetup", "remove", step.args.at("name")}, step)}};
-}
-
 Agent::Result Agent::run_command(const Step& step) {
   return {{"result", run_program({"/bin/sh", "-c", step.args.at("command")}, step)}};
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <map>
 
+#include "journal/pattern.h"
 #include "model/checks.h"
 #include "model/explain.h"
 
@@ -74,9 +75,11 @@ class Cut {
 
   void judge_causal();
   void judge_errors();
+  void judge_image_writes();
 
  private:
   void gather_place(std::size_t p) {
+    if (!snapshot_.places[p].recorded) return;
     std::vector<Change> changes = changes_of(p);
     SectorSet touched;
     for (const Change& change : changes) touched.add(change.sector, 1);
@@ -340,6 +343,7 @@ void Cut::judge_causal() {
   for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
     const Copy& copy = snapshot_.copies[c];
     const Place& place = snapshot_.places[copy.device];
+    if (!place.recorded) continue;
     const SectorSet out = taken_out(facts_, index_, copy);
     SectorSet later;  // versions that came after TAKE began, up to the end of the copy
     for (const Request* request : facts_.disks[place.disk].moved) {
@@ -437,6 +441,47 @@ void Cut::judge_errors() {
   }
 }
 
+// What was written through the image is what the image shows from then on: the contents are a
+// function of the step. Sectors that more than one step wrote are left to the last, if the steps
+// before it had ended.
+void Cut::judge_image_writes() {
+  for (const Copy& copy : snapshot_.copies) {
+    std::map<std::uint64_t, std::uint64_t> expected;  // image sector -> hash
+    for (const OwnChange& change : snapshot_.image_writes) {
+      if (change.device != copy.device || change.called > copy.returned) continue;
+      const std::uint64_t key = journal::step_key(facts_.history.plan.seed, change.step);
+      const bool known = change.succeeded && change.returned < copy.called;
+      journal::SectorBytes bytes;
+      for (const plan::Range& range : change.ranges) {
+        for (std::uint64_t s = range.first; s < range.first + range.count; ++s) {
+          expected.erase(s);
+          if (!known) continue;
+          journal::fill_sector(key, s, bytes);
+          expected[s] = journal::sector_hash(bytes);
+        }
+      }
+    }
+    // Storage that came to lie there hides what the image held.
+    for (const auto& [sector, hash] : expected) {
+      const Place& place = snapshot_.places[copy.device];
+      std::uint64_t seen = 0;
+      if (window_.exempt[copy.device].contains(place.first + sector) ||
+          !observed(facts_, copy, sector, seen)) {
+        continue;
+      }
+      ++result_.exercised["image_sectors"];
+      if (seen == hash) continue;
+      add_finding(
+          result_, "cut", place.device, snapshot_.take_cycle,
+          fmt::format("Sector {} of the image of {} was written through the image, and {} "
+                      "does not show it: it shows {}.",
+                      sector, place.device, step_name(facts_.history, copy.step),
+                      result_.findings.size() < kFindingLimit ? identify(facts_, seen)
+                                                              : std::string("something else")));
+    }
+  }
+}
+
 void count_window(const Facts& facts, std::size_t index, CheckResult& result, CycleSummary& cycle) {
   const Snapshot& snapshot = facts.history.snapshots[index];
   const Window& window = facts.windows[index];
@@ -458,8 +503,9 @@ void count_window(const Facts& facts, std::size_t index, CheckResult& result, Cy
 
 void check_cut(Facts& facts, Report& report) {
   CheckResult& result = report.checks["cut"];
-  for (const char* counter : {"devices", "sectors_judged", "versions", "quiet_instants",
-                              "writes_across_take", "feasible_instants", "bad_sectors"}) {
+  for (const char* counter :
+       {"devices", "sectors_judged", "versions", "quiet_instants", "writes_across_take",
+        "feasible_instants", "bad_sectors", "image_sectors"}) {
     result.exercised[counter] += 0;
   }
   CheckResult unreported;  // an older cycle is judged again only to know its P
@@ -475,6 +521,7 @@ void check_cut(Facts& facts, Report& report) {
       cut.judge_causal();
     }
     cut.judge_errors();
+    cut.judge_image_writes();
     if (!reported) continue;
     if (result.outcome == Outcome::not_run && cut.judged() > 0) result.outcome = Outcome::pass;
     count_window(facts, i, result, cycle_of(report, cycle));

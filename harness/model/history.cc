@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "model/devices.h"
 #include "model/report.h"
 #include "model/selftest.h"
 
@@ -49,25 +50,39 @@ std::vector<PlacedMark> place_marks(const Journal& journal, std::uint32_t cycle)
   return marks;
 }
 
+std::uint16_t disk_called(const Journal& journal, const std::string& device,
+                          const std::string& name) {
+  const auto disk = std::find_if(journal.disks.begin(), journal.disks.end(),
+                                 [&](const journal::Disk& d) { return d.name == name; });
+  if (disk == journal.disks.end()) {
+    throw BrokenRecord(fmt::format(
+        "the plan's device {} lies on disk {}, which the journal does not know", device, name));
+  }
+  return disk->id;
+}
+
 std::vector<Place> place_devices(const Journal& journal, const plan::Plan& plan) {
   std::vector<Place> places;
   for (const auto& [name, device] : plan.devices) {
-    const auto disk = std::find_if(journal.disks.begin(), journal.disks.end(),
-                                   [&](const journal::Disk& d) { return d.name == device.disk; });
-    if (disk == journal.disks.end()) {
-      throw BrokenRecord(
-          fmt::format("the plan's device {} lies on disk {}, which the journal "
-                      "does not know",
-                      name, device.disk));
-    }
-    if (device.first > disk->sectors || device.sectors > disk->sectors - device.first) {
+    const bool own = device.disk.empty();
+    const journal::Disk& disk =
+        journal.disks[disk_called(journal, name, own ? own_disk(name) : device.disk)];
+    if (device.first > disk.sectors || device.sectors > disk.sectors - device.first) {
       throw BrokenRecord(
           fmt::format("the plan's device {} [{}, +{}) does not fit on disk {} of {} "
                       "sectors",
-                      name, device.first, device.sectors, device.disk, disk->sectors));
+                      name, device.first, device.sectors, disk.name, disk.sectors));
     }
-    places.push_back({name, disk->id, device.first, device.sectors,
-                      device.first == 0 && device.sectors == disk->sectors});
+    Place place{name,
+                disk.id,
+                device.first,
+                device.sectors,
+                name == device.disk,
+                !own || !device.stripes.empty(),
+                {}};
+    for (const std::string& below : device.below)
+      place.below.push_back(disk_called(journal, name, below));
+    places.push_back(std::move(place));
   }
   return places;
 }
@@ -237,12 +252,18 @@ class Teller {
     copy.returned = run.returned;
     copy.finished = run.finished();
     if (run.finished() && run.result != 0) copy.finished = false;
-    const std::uint64_t base = step.args.at("base").get<std::uint64_t>();
-    collect_evidence(copy, base, snapshot.places[copy.device].sectors);
+    const std::uint64_t sectors = snapshot.places[copy.device].sectors;
+    copy.range = {step.args.value("first", std::uint64_t{0}), step.args.value("count", sectors)};
+    if (copy.range.first > sectors || copy.range.count > sectors - copy.range.first) {
+      throw BrokenRecord(fmt::format("step {} copies sectors [{}, +{}) of an image of {}", step.id,
+                                     copy.range.first, copy.range.count, sectors));
+    }
+    collect_evidence(copy, step.args.at("base").get<std::uint64_t>(), copy.range);
     snapshot.copies.push_back(std::move(copy));
   }
 
-  void collect_evidence(Copy& copy, std::uint64_t base, std::uint64_t sectors) {
+  void collect_evidence(Copy& copy, std::uint64_t base, plan::Range range) {
+    const std::uint64_t sectors = range.count;
     auto request = std::lower_bound(journal_.requests.begin(), journal_.requests.end(), copy.called,
                                     [](const Request& r, Stamp stamp) { return r.begin < stamp; });
     for (; request != journal_.requests.end() && request->begin < copy.returned; ++request) {
@@ -258,7 +279,8 @@ class Teller {
             copy.step, request->first, request->count, request->begin, request->error, base,
             sectors));
       }
-      copy.segments.push_back({request->first - base, request->count, request->hash_index});
+      copy.segments.push_back(
+          {range.first + request->first - base, request->count, request->hash_index});
     }
     std::sort(copy.segments.begin(), copy.segments.end(),
               [](const Segment& a, const Segment& b) { return a.first < b.first; });
@@ -287,9 +309,7 @@ class Teller {
     OwnChange change{step.id,      member(step, snapshot), run.called,
                      run.returned, run.succeeded(),        {}};
     change.ranges =
-        plan::scattered_ranges(history_.plan.seed, step.id, snapshot.places[change.device].sectors,
-                               step.args.at("writes").get<std::uint32_t>(),
-                               step.args.at("max_sectors").get<std::uint32_t>());
+        plan::written_ranges(history_.plan.seed, step, snapshot.places[change.device].sectors);
     snapshot.image_writes.push_back(std::move(change));
   }
 
@@ -367,7 +387,7 @@ void prove_complete(const Snapshot& snapshot, Copy& copy) {
             [](const BadRange& a, const BadRange& b) { return a.first < b.first; });
   const std::string what = fmt::format("evidence of step {} (image of {} in {})", copy.step,
                                        snapshot.places[copy.device].device, snapshot.name);
-  std::uint64_t at = 0;
+  std::uint64_t at = copy.range.first;
   std::size_t segment = 0;
   std::size_t bad = 0;
   const auto take = [&](std::uint64_t first, std::uint64_t count) {
@@ -389,7 +409,7 @@ void prove_complete(const Snapshot& snapshot, Copy& copy) {
       ++segment;
     }
   }
-  if (copy.finished) take(snapshot.places[copy.device].sectors, 0);
+  if (copy.finished) take(copy.range.first + copy.range.count, 0);
 }
 
 }  // namespace

@@ -47,13 +47,16 @@ struct StepRun {
   bool succeeded() const { return finished() && result == 0; }
 };
 
-// Where a device's sectors lie on a disk of the journal.
+// Where a device's sectors lie on a disk of the journal. A striped device, and one whose sectors
+// are on no disk of the journal, have a disk of their own: see devices.h.
 struct Place {
   std::string device;
   std::uint16_t disk = 0;
   std::uint64_t first = 0;
   std::uint64_t sectors = 0;
-  bool whole = false;  // the device is the disk
+  bool whole = false;                // the device is the disk
+  bool recorded = true;              // false: the host does not see what its sectors hold
+  std::vector<std::uint16_t> below;  // disks of the journal that a write to it may change
 };
 
 // Image sectors [first, first + count) read as hashes[hash_index ...] of the journal.
@@ -74,6 +77,7 @@ struct Copy {
   std::uint32_t step = 0;
   std::uint32_t cycle = 0;
   std::size_t device = 0;  // index in Snapshot::places
+  plan::Range range;       // the image sectors it was asked for
   Stamp called = kNever;
   Stamp returned = kNever;
   bool finished = false;
@@ -166,7 +170,8 @@ struct History {
   const Place& place(const std::string& device) const;
 };
 
-// Throws BrokenRecord. `cycle`: everything up to the mark that ends it.
+// `journal` as with_devices() of devices.h gives it. Throws BrokenRecord. `cycle`: everything up to
+// the mark that ends it.
 History tell(const journal::Journal& journal, std::uint32_t cycle);
 
 // "step 12 take (cycle 3)", for explanations.

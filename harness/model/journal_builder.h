@@ -31,7 +31,7 @@ class JournalBuilder {
                      journal::Initial initial = journal::Initial::zero) {
     const auto id = static_cast<std::uint16_t>(journal.disks.size());
     journal.disks.push_back({id, name, role, initial, sectors});
-    plan.devices[name] = {"/dev/snapbed/" + name, name, 0, sectors};
+    plan.devices[name] = {"/dev/snapbed/" + name, name, 0, sectors, 0, {}, {name}};
     return id;
   }
 

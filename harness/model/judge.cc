@@ -7,6 +7,7 @@
 #include <set>
 
 #include "model/checks.h"
+#include "model/devices.h"
 #include "model/facts.h"
 
 namespace snapbed::model {
@@ -181,7 +182,8 @@ Report judge(const journal::Journal& journal, const Expectations& expectations,
              const FilesReader& files, Scope scope) {
   Report report;
   try {
-    Facts facts(journal, expectations, files, scope);
+    const auto wider = with_devices(journal);
+    Facts facts(wider ? *wider : journal, expectations, files, scope);
     count_writes(facts, report);
     run_checks(facts, report);
     add_up(facts, report);

@@ -43,6 +43,7 @@ class Story {
   Json map_answer = Json::object();
   bool self = true;
   bool low = true;
+  std::string job = "[a]\nfilename=/dev/snapbed/data0\n";
 
   void write(std::uint64_t first, std::uint64_t count, std::uint64_t hash) {
     b.write(data, first, std::vector<std::uint64_t>(count, hash));
@@ -66,8 +67,7 @@ class Story {
   void start() {
     if (self) b.selftest("scratch", scratch);
     b.done(b.call("insmod"));
-    const std::uint32_t fio =
-        b.call("fio_start", {{"name", "f"}, {"job", "[a]\nfilename=/dev/snapbed/data0\n"}});
+    const std::uint32_t fio = b.call("fio_start", {{"name", "f"}, {"job", job}});
     b.done(fio);
     write(0, 8, 0x11);
   }
@@ -280,6 +280,36 @@ TEST(Order, AReadStillRunningIsNoCover) {
   };
   story.before_copy_2 = [&] { story.b.end(read); };
   expect_only(story.run(), "order", "overtook its copy");
+}
+
+TEST(Order, AFlushThatNobodyAskedForIsFound) {
+  for (const bool direct : {true, false}) {
+    Story story;
+    if (direct) story.job += "direct=1\n";
+    story.before_copy_2 = [&] { story.b.other(story.store, Op::flush, 0, 0); };
+    const Report report = story.run();
+    EXPECT_EQ(report.checks.at("order").outcome, direct ? Outcome::fail : Outcome::pass)
+        << "through a page cache fio may flush";
+    EXPECT_EQ(all(report).find("nobody asked for") != std::string::npos, direct);
+  }
+}
+
+TEST(Order, AHoldThatMustBeMetAndIsNotIsFound) {
+  for (const std::string how : {"count", "match", "time"}) {
+    Story story;
+    story.before_write = [&] {
+      story.b.journal.rule_actions.push_back({1, story.data, story.b.stamp, story.b.stamp, how});
+    };
+    Expectations expectations;
+    expectations.met = {1};
+    const Report report = story.run(expectations);
+    if (how == "time") {
+      expect_only(report, "order", "that must not");
+      continue;
+    }
+    EXPECT_EQ(all(report), "");
+    EXPECT_EQ(report.checks.at("order").exercised.at("holds_met"), 1U);
+  }
 }
 
 TEST(Store, OutsideEveryRangeIsFound) {
@@ -550,6 +580,33 @@ TEST(ImageWrites, AreTakenOutOfTheCutAndDemandedOfTheMap) {
   };
   const Report report = silent.run();
   EXPECT_THAT(report.checks.at("map").findings.at(0).text, HasSubstr("image write or mark_dirty"));
+  EXPECT_THAT(report.checks.at("cut").findings.at(0).text, HasSubstr("does not show it"));
+}
+
+// A copy of a part of an image is complete when it has that part.
+TEST(Copies, APartOfAnImageIsJudgedAsFarAsItGoes) {
+  for (const std::uint64_t asked : {std::uint64_t{64}, std::uint64_t{65}}) {
+    Story story;
+    story.before_destroy = [&] {
+      const std::uint32_t id = story.b.call("copy_image", {{"snapshot", "s"},
+                                                           {"device", "data0"},
+                                                           {"base", story.evidence_base},
+                                                           {"first", 100},
+                                                           {"count", asked}});
+      story.b.write(
+          story.evidence, story.evidence_base,
+          std::vector<std::uint64_t>(story.image.begin() + 100, story.image.begin() + 164));
+      story.b.done(id);
+    };
+    const Report report = story.run();
+    if (asked == 64) {
+      EXPECT_EQ(report.broken, "");
+      EXPECT_EQ(report.sectors_judged, 2 * kSectors + 64);
+      EXPECT_EQ(all(report), "");
+    } else {
+      EXPECT_THAT(report.broken, HasSubstr("never came"));
+    }
+  }
 }
 
 TEST(Minima, AnUnknownCounterIsBroken) {

@@ -49,7 +49,7 @@ class MapJudge {
 
   void judge() {
     ++result_.exercised["maps"];
-    if (!judge_numbers()) return;
+    if (!judge_numbers() || !place_.recorded) return;
     bytes_ = map_bytes(facts_, read_);
     bounds_ = map_bounds(facts_, index_, read_, geometry_, writers_);
     count();

@@ -32,7 +32,7 @@ class Bounds {
         generation_(facts.history.generations[snapshot_.generation[read.device]]),
         number_(snapshot_.number[read.device]),
         block_sectors_(geometry.blk_size / journal::kSectorBytes),
-        behind_(written_behind(facts.history, writers, place_)) {
+        behind_(written_behind(facts.history, writers, place_, generation_.tracked_from)) {
     bounds_.must.resize(geometry.blk_count, 0);
     bounds_.may.resize(geometry.blk_count, 0);
     for (std::uint32_t n = 0; n < number_; ++n) {

@@ -12,6 +12,7 @@
 
 #include "model/checks.h"
 #include "model/explain.h"
+#include "model/writers.h"
 
 namespace snapbed::model {
 
@@ -170,11 +171,65 @@ class Order {
   SectorSet exempt_;
 };
 
+// Where nobody asks for a flush none has a reason to arrive: one more would cost every writer.
+void judge_flushes(const Facts& facts, CheckResult& result) {
+  if (may_flush(facts.history)) return;
+  for (const Snapshot& snapshot : facts.history.snapshots) {
+    if (!snapshot.taken || !facts.in_scope(snapshot.take_cycle)) continue;
+    for (const Request& request : facts.journal.requests) {
+      if (request.begin < snapshot.take_called) continue;
+      if (request.begin > snapshot.destroyed) break;
+      const journal::Disk& disk = facts.journal.disks[request.disk];
+      if (disk.role == journal::Role::storage && request.op == journal::Op::write) {
+        ++result.exercised["stores_unflushed"];
+      }
+      if (request.op != journal::Op::flush ||
+          (disk.role != journal::Role::storage && disk.role != journal::Role::data)) {
+        continue;
+      }
+      add_finding(
+          result, "order", disk.name, snapshot.take_cycle,
+          fmt::format("A flush that nobody asked for: {} on {} while {} is held, and no step "
+                      "of the plan flushes, syncs or uses a file system. {}",
+                      describe(request), disk.name, snapshot.name,
+                      marks_around(facts.history, request.begin)));
+    }
+  }
+}
+
+// Holds that the scenario says must be ended by what goes on meanwhile.
+void judge_holds(const Facts& facts, CheckResult& result) {
+  for (const journal::RuleAction& action : facts.journal.rule_actions) {
+    const auto& met = facts.expectations.met;
+    if (std::find(met.begin(), met.end(), action.rule) == met.end()) continue;
+    if (action.begin > facts.history.horizon) continue;
+    std::uint32_t cycle = 0;
+    for (const PlacedMark& placed : facts.history.marks) {
+      if (placed.begin <= action.begin) cycle = std::max(cycle, placed.mark.cycle);
+    }
+    if (!facts.in_scope(cycle)) continue;
+    if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
+    if (action.how == "match" || action.how == "count") {
+      ++result.exercised["holds_met"];
+      continue;
+    }
+    const std::string& disk = facts.journal.disks[action.disk].name;
+    add_finding(
+        result, "order", disk, cycle,
+        fmt::format("While the request on {} that began at stamp {} was held by rule {}, the "
+                    "requests that were to end the hold never came: the hold ended by {} at "
+                    "stamp {}. Something waits that must not. {}",
+                    disk, action.begin, action.rule, action.how, action.released,
+                    marks_around(facts.history, action.begin)));
+  }
+}
+
 }  // namespace
 
 void check_order(const Facts& facts, Report& report) {
   CheckResult& result = report.checks["order"];
-  for (const char* counter : {"first_writes", "reads_matched", "reads_proven", "withdrawn"}) {
+  for (const char* counter : {"first_writes", "reads_matched", "reads_proven", "withdrawn",
+                              "stores_unflushed", "holds_met"}) {
     result.exercised[counter] += 0;
   }
   for (std::size_t i = 0; i < facts.windows.size(); ++i) {
@@ -186,6 +241,8 @@ void check_order(const Facts& facts, Report& report) {
   const std::uint64_t writes = result.exercised["first_writes"];
   const std::uint64_t unmatched = result.found + result.exercised["withdrawn"];
   result.exercised["reads_matched"] = writes - std::min(writes, unmatched);
+  judge_flushes(facts, result);
+  judge_holds(facts, result);
 }
 
 }  // namespace snapbed::model

@@ -65,18 +65,19 @@ class Origin {
   bool licensed(const Request& request) const {
     return std::any_of(writers_.begin(), writers_.end(), [&](const Writer& writer) {
       if (request.begin < writer.from || request.begin > writer.to) return false;
-      return writer.device.empty() || facts_.history.place(writer.device).disk == request.disk;
+      if (writer.device.empty()) return true;
+      const auto& below = facts_.history.place(writer.device).below;
+      return std::find(below.begin(), below.end(), request.disk) != below.end();
     });
   }
 
   // Every sector that the step promises got its content between the step's marks.
   void judge_step(const plan::Step& step, const StepRun& run) {
     const Place& place = facts_.history.place(step.args.at("device").get<std::string>());
+    if (!place.recorded) return;
     std::vector<plan::Range> ranges;
     if (step.op == "write") {
-      ranges = plan::scattered_ranges(facts_.history.plan.seed, step.id, place.sectors,
-                                      step.args.at("writes").get<std::uint32_t>(),
-                                      step.args.at("max_sectors").get<std::uint32_t>());
+      ranges = plan::written_ranges(facts_.history.plan.seed, step, place.sectors);
     } else {
       ranges.push_back(
           {step.args.at("first").get<std::uint64_t>(), step.args.at("count").get<std::uint64_t>()});

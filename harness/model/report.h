@@ -58,6 +58,7 @@ struct Expectations {
   std::map<std::string, std::uint64_t> minimum;
   std::vector<std::string> judged;
   bool strict = true;              // false: causal mode for modules that do not drain
+  std::vector<std::uint32_t> met;  // rules whose every hold must end by the request it waits for
   std::uint64_t budget_bytes = 0;  // bound of unsaved data per snapshot; 0: not judged
 };
 

@@ -67,7 +67,7 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
     writers.push_back({step.id, name, run.called, to});
   };
   if (step.op == "selftest" || step.op == "write" || step.op == "discard" || step.op == "zero" ||
-      step.op == "mkfs") {
+      step.op == "mkfs" || step.op == "partition") {
     add(device, run.returned);
   } else if (step.op == "append") {
     add(device, kNever);
@@ -96,15 +96,35 @@ std::vector<Writer> writers_of(const History& history) {
   return writers;
 }
 
-bool written_behind(const History& history, const std::vector<Writer>& writers,
-                    const Place& place) {
+bool written_behind(const History& history, const std::vector<Writer>& writers, const Place& place,
+                    Stamp since) {
   if (place.whole) return false;
   return std::any_of(writers.begin(), writers.end(), [&](const Writer& writer) {
+    if (writer.to < since) return false;
     if (writer.device.empty()) return true;
     if (writer.device == place.device) return false;
     const Place& other = history.place(writer.device);
-    return other.disk == place.disk && other.first < place.first + place.sectors &&
-           place.first < other.first + other.sectors;
+    if (other.disk == place.disk) {
+      return other.first < place.first + place.sectors && place.first < other.first + other.sectors;
+    }
+    return std::find_first_of(other.below.begin(), other.below.end(), place.below.begin(),
+                              place.below.end()) != other.below.end();
+  });
+}
+
+bool may_flush(const History& history) {
+  return std::any_of(history.plan.steps.begin(), history.plan.steps.end(), [](const auto& step) {
+    static const char* const kFlushing[] = {"flush",     "mkfs",      "mount",      "umount",
+                                            "run",       "partition", "md_create",  "md_stop",
+                                            "dm_create", "dm_remove", "check_image"};
+    if (std::find(std::begin(kFlushing), std::end(kFlushing), step.op) != std::end(kFlushing)) {
+      return true;
+    }
+    // What fio does by itself (a page cache to write back, a sync at the end) it does by these
+    // keys.
+    const std::string job = step.args.value("job", std::string());
+    return !job.empty() &&
+           (job.find("sync") != std::string::npos || job.find("direct=1") == std::string::npos);
   });
 }
 

@@ -19,9 +19,13 @@ struct Writer {
 };
 std::vector<Writer> writers_of(const History& history);
 
-// True when a step may write to the place's sectors through a device that lies beside or below it,
-// where a tracker on the place does not see it.
-bool written_behind(const History& history, const std::vector<Writer>& writers, const Place& place);
+// True when a step may write, from `since` on, to the place's sectors through a device that lies
+// beside or below it, where a tracker on the place does not see it.
+bool written_behind(const History& history, const std::vector<Writer>& writers, const Place& place,
+                    Stamp since);
+
+// True when a step may have a disk flushed: it asks for one, uses a file system, or nobody knows.
+bool may_flush(const History& history);
 
 // A job section of a fio file with what [global] gives it.
 using FioSection = std::map<std::string, std::string>;

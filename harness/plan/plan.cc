@@ -7,9 +7,9 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <initializer_list>
+#include <iterator>
 #include <stdexcept>
 #include <string_view>
 
@@ -26,48 +26,39 @@ constexpr std::size_t kVersionAt = 8;
 constexpr std::size_t kLengthAt = 16;
 constexpr std::size_t kChecksumAt = 24;
 
-constexpr std::array<std::string_view, 32> kOps = {"selftest",
-                                                   "insmod",
-                                                   "rmmod",
-                                                   "fio_start",
-                                                   "fio_stop",
-                                                   "fio_wait",
-                                                   "wait_writes",
-                                                   "write",
-                                                   "discard",
-                                                   "zero",
-                                                   "flush",
-                                                   "mkfs",
-                                                   "mount",
-                                                   "umount",
-                                                   "dm_create",
-                                                   "dm_remove",
-                                                   "run",
-                                                   "kunit",
-                                                   "create",
-                                                   "append",
-                                                   "take",
-                                                   "collect_images",
-                                                   "collect_trackers",
-                                                   "copy_image",
-                                                   "read_map",
-                                                   "mark_dirty",
-                                                   "write_image",
-                                                   "check_image",
-                                                   "destroy",
-                                                   "remove_tracker",
-                                                   "wait_event",
-                                                   "cycle_end"};
+constexpr std::string_view kOps[] = {
+    "selftest",       "insmod",
+    "rmmod",          "fio_start",
+    "fio_stop",       "fio_wait",
+    "wait_writes",    "write",
+    "discard",        "zero",
+    "flush",          "mkfs",
+    "mount",          "umount",
+    "dm_create",      "dm_remove",
+    "partition",      "md_create",
+    "md_stop",        "run",
+    "kunit",          "create",
+    "append",         "take",
+    "collect_images", "collect_trackers",
+    "copy_image",     "read_map",
+    "mark_dirty",     "write_image",
+    "check_image",    "destroy",
+    "remove_tracker", "wait_event",
+    "cycle_end",
+};
 
 [[noreturn]] void wrong(const std::string& where, const std::string& what) {
   throw std::runtime_error("plan: " + where + ": " + what);
 }
 
+// All of `keys`, perhaps some of `more`, and nothing else.
 void expect_object(const json& value, const std::string& where,
-                   std::initializer_list<std::string_view> keys) {
+                   std::initializer_list<std::string_view> keys,
+                   std::initializer_list<std::string_view> more = {}) {
   if (!value.is_object()) wrong(where, "is not an object");
   for (const auto& item : value.items()) {
-    if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) {
+    if (std::find(keys.begin(), keys.end(), item.key()) == keys.end() &&
+        std::find(more.begin(), more.end(), item.key()) == more.end()) {
       wrong(where, "unknown key \"" + item.key() + "\"");
     }
   }
@@ -88,13 +79,36 @@ std::string text(const json& value, const std::string& where) {
   return value.get<std::string>();
 }
 
+void read_stripes(const json& value, const std::string& where, Device& device) {
+  device.stripe_sectors = number(value.at("sectors"), where + ".sectors", ~std::uint64_t{0});
+  if (!value.at("on").is_array()) wrong(where + ".on", "is not a list");
+  for (const json& stripe : value["on"]) {
+    expect_object(stripe, where + ".on", {"disk", "first"});
+    device.stripes.push_back({text(stripe["disk"], where + ".on.disk"),
+                              number(stripe["first"], where + ".on.first", ~std::uint64_t{0})});
+  }
+  if (device.stripe_sectors == 0 || device.stripes.size() < 2 || !device.disk.empty()) {
+    wrong(where, "is no round of at least two disks in stripes of at least a sector");
+  }
+}
+
 Device read_device(const json& value, const std::string& where) {
-  expect_object(value, where, {"path", "disk", "first", "sectors"});
+  expect_object(value, where, {"path", "disk", "first", "sectors"}, {"stripes", "below"});
   Device device;
   device.path = text(value["path"], where + ".path");
   device.disk = text(value["disk"], where + ".disk");
   device.first = number(value["first"], where + ".first", ~std::uint64_t{0});
   device.sectors = number(value["sectors"], where + ".sectors", ~std::uint64_t{0});
+  if (value.contains("stripes")) {
+    expect_object(value["stripes"], where + ".stripes", {"sectors", "on"});
+    read_stripes(value["stripes"], where + ".stripes", device);
+  }
+  if (!device.disk.empty()) device.below = {device.disk};
+  if (value.contains("below")) {
+    if (!value["below"].is_array()) wrong(where + ".below", "is not a list");
+    device.below.clear();
+    for (const json& disk : value["below"]) device.below.push_back(text(disk, where + ".below"));
+  }
   return device;
 }
 
@@ -143,7 +157,7 @@ class Sequence {
 }  // namespace
 
 bool is_op(std::string_view op) {
-  return std::find(kOps.begin(), kOps.end(), op) != kOps.end();
+  return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
 }
 
 std::string to_text(const Plan& plan) {
@@ -153,6 +167,15 @@ std::string to_text(const Plan& plan) {
                      {"disk", device.disk},
                      {"first", device.first},
                      {"sectors", device.sectors}};
+    // Most devices lie on one disk, which says it all.
+    if (!device.below.empty() && device.below != std::vector{device.disk})
+      devices[name]["below"] = device.below;
+    if (device.stripes.empty()) continue;
+    json on = json::array();
+    for (const Stripe& stripe : device.stripes) {
+      on.push_back({{"disk", stripe.disk}, {"first", stripe.first}});
+    }
+    devices[name]["stripes"] = {{"sectors", device.stripe_sectors}, {"on", std::move(on)}};
   }
   json steps = json::array();
   for (const Step& step : plan.steps) {
@@ -240,16 +263,28 @@ std::string from_disk(std::span<const std::uint8_t> bytes) {
   return {body.begin(), body.end()};
 }
 
-std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t sectors,
-                                    std::uint32_t writes, std::uint32_t max_sectors) {
-  if (sectors == 0 || max_sectors == 0) wrong("ranges", "nothing to write to or with");
+std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t units,
+                                    std::uint32_t writes, std::uint64_t max_units) {
+  if (units == 0 || max_units == 0) wrong("ranges", "nothing to write to or with");
   Sequence sequence(seed ^ (std::uint64_t{step} << 32) ^ 0x5ca77e2edULL);
   std::vector<Range> ranges(writes);
-  const std::uint64_t longest = std::min<std::uint64_t>(max_sectors, sectors);
+  const std::uint64_t longest = std::min(max_units, units);
   for (Range& range : ranges) {
     range.count = 1 + sequence.below(longest);
-    range.first = sequence.below(sectors - range.count + 1);
+    range.first = sequence.below(units - range.count + 1);
   }
+  return ranges;
+}
+
+std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uint64_t sectors) {
+  const std::uint64_t unit = step.args.value("unit", std::uint64_t{1});
+  const std::uint64_t start = step.args.value("first", std::uint64_t{0});
+  if (unit == 0 || start > sectors) wrong("ranges", "begin outside the device");
+  const std::uint64_t count = std::min(step.args.value("count", sectors), sectors - start);
+  auto ranges =
+      scattered_ranges(seed, step.id, count / unit, step.args.at("writes").get<std::uint32_t>(),
+                       step.args.at("max_sectors").get<std::uint64_t>() / unit);
+  for (Range& range : ranges) range = {start + range.first * unit, range.count * unit};
   return ranges;
 }
 

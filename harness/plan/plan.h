@@ -23,11 +23,21 @@ namespace snapbed::plan {
 
 inline constexpr std::uint32_t kPlanVersion = 1;
 
+// One of the disks over which a device's stripes go round.
+struct Stripe {
+  std::string disk;
+  std::uint64_t first = 0;  // sector of the disk at which its stripes begin
+};
+
 struct Device {
   std::string path;         // in the guest, e.g. /dev/snapbed/data0 or /dev/mapper/linear0
-  std::string disk;         // export that holds its sectors
+  std::string disk;         // export that holds its sectors; "": none does sector by sector (crypt,
+                            // thin, parity, memory), or several do (`stripes`)
   std::uint64_t first = 0;  // device sector s is sector first + s of the disk
   std::uint64_t sectors = 0;
+  std::uint64_t stripe_sectors = 0;     // length of a stripe; 0 without stripes
+  std::vector<Stripe> stripes = {};     // stripe n lies on stripes[n % size]; empty, or at least 2
+  std::vector<std::string> below = {};  // disks that a write to it may change; `disk` among them
 };
 
 // One step. `op` and the arguments in `args` are listed below; `expect` holds the errno values
@@ -70,12 +80,16 @@ struct Range {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
 };
-// The ranges that steps `write` and `write_image` touch: `writes` ranges of 1..max_sectors sectors
-// inside [0, sectors), a pure function of its arguments; ranges may overlap each other. A later
-// write of a sector within the step carries the same bytes (fill_sector(step_key(plan seed, step
-// id), sector)), so their order does not matter.
-std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t sectors,
-                                    std::uint32_t writes, std::uint32_t max_sectors);
+// `writes` ranges of 1..max_units units inside [0, units), a function of the arguments; they may
+// overlap. Throws std::runtime_error when nothing fits.
+std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t units,
+                                    std::uint32_t writes, std::uint64_t max_units);
+// The ranges that a step `write` or `write_image` touches on a device of `sectors`: args.writes
+// ranges of 1..args.max_sectors sectors inside [args.first, +args.count) (left out: the device),
+// in multiples of args.unit (left out: 1). A later write of a sector within the step carries the
+// same bytes (fill_sector(step_key(plan seed, step id), sector)), so their order does not matter.
+// Throws std::runtime_error when nothing fits.
+std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uint64_t sectors);
 
 // clang-format off
 // Steps (args -> what the step_end mark's JSON reports beside "result"). "result" is an errno (positive, 0 = success) for calls
@@ -88,12 +102,15 @@ std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std:
 //   fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}.
 //   fio_wait {name}                    the same without the signal.
 //   wait_writes {device, sectors}      until the device's completed write+discard sectors grew by `sectors` since the step began -> {sectors}
-//   write {device, writes, max_sectors}      O_DIRECT, pattern as above.
+//   write {device, writes, max_sectors, first?, count?, unit?}      O_DIRECT, pattern as above.
 //   discard {device, first, count} / zero {device, first, count}      BLKDISCARD / BLKZEROOUT (a WRITE_ZEROES request).
 //   flush {device}
 //   mkfs {device, type, options}       type ext4 or xfs. mount {device, type, at, options} / umount {at}
 //   dm_create {name, table}            `table` with %name% for a device's path, e.g. "0 20480 linear %data0% 2048"
 //   dm_remove {name}
+//   partition {device, parts:[{name, number, first, count}]}      an MBR of primary partitions, read by the kernel; /dev/snapbed/NAME for each.
+//   md_create {name, number, level, chunk_sectors, devices:[name]} / md_stop (the same)      an array without superblocks at /dev/mdNUMBER,
+//                                      clean as it is; of a mirror (level 1) only the first device is read.
 //   run {command}                      /bin/sh -c in the guest, output to the console -> exit code
 //   kunit {suites:"name name .."}      inserts the module disk's module, which runs its KUnit suites, and removes it; result EPROTO unless each suite
 //                                      named was run and none of its cases failed or was skipped -> {kunit_cases, failed:[suite or suite.case]}
@@ -105,13 +122,13 @@ std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std:
 //   take {snapshot}
 //   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or missing pairing is result EPROTO
 //   collect_trackers {}                -> {trackers:[names seen], foreign: count of others}
-//   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base}
-//                                      copy the image, O_DIRECT both sides, to the evidence disk: image sector s goes to evidence sector base + s, each exactly once.
+//   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?}
+//                                      copy image sectors [first, +count) (left out: all), O_DIRECT both sides, to the evidence disk: sector s goes to evidence sector base + s - first, each exactly once.
 //                                      shuffled: pieces of 512 bytes to block_bytes in an order and sizes from the plan's seed and step id, `threads` workers.
 //                                      A piece that fails to read is read again sector by sector; each run of bad sectors gives a read_error mark. -> {sectors, bad}
 //   read_map {snapshot, device, window_bytes}   TRACKER_COLLECT + READ_CBT_MAP in windows -> {base, bytes, blk_size, blk_count, capacity, generation:hex, snap_number};
 //                                      the map's bytes on the files disk at byte `base`.
-//   mark_dirty {device, ranges}        write_image {snapshot, device, writes, max_sectors}   (O_DIRECT on the image; pattern as `write`) -> {sectors}
+//   mark_dirty {device, ranges}        write_image {snapshot, device, writes, max_sectors, first?, count?, unit?}   (O_DIRECT on the image; pattern as `write`) -> {sectors}
 //   check_image {snapshot, device, type}   a writable overlay (dm-snapshot) over the image: mount, umount, fsck -> result 0 when all three are clean.
 //   destroy {snapshot}    remove_tracker {device}
 //   wait_event {snapshot, code:"low"|"corrupted", count, timeout_ms}  until the event thread has seen `count` of them in all -> {seen}

@@ -16,8 +16,12 @@ Plan example() {
   Plan plan;
   plan.seed = 0xfedcba9876543210ULL;
   plan.scenario = "smoke/storm";
-  plan.devices["data0"] = {"/dev/snapbed/data0", "data0", 0, 524288};
-  plan.devices["linear0"] = {"/dev/mapper/linear0", "data0", 2048, 20480};
+  plan.devices["data0"] = {"/dev/snapbed/data0", "data0", 0, 524288, 0, {}, {}};
+  plan.devices["linear0"] = {"/dev/mapper/linear0", "data0", 2048, 20480, 0, {}, {}};
+  plan.devices["mirror"] = {"/dev/md0", "data0", 0, 524288, 0, {}, {"data0", "data1"}};
+  plan.devices["crypt"] = {"/dev/mapper/crypt", "", 0, 524288, 0, {}, {"data0"}};
+  plan.devices["stripes"] = {"/dev/md1",        "", 0, 1048576, 128, {{"data0", 8}, {"data1", 0}},
+                             {"data0", "data1"}};
   plan.module_parameters["chunk_minimum_shift"] = "18";
   plan.steps.push_back({0, 0, "insmod", nlohmann::json::object(), {0}});
   plan.steps.push_back({1, 1, "create", {{"snapshot", "s"}, {"devices", {"data0"}}}, {0, 16}});
@@ -44,6 +48,12 @@ TEST(Plan, ComesBackAsWritten) {
   EXPECT_EQ(back.devices.at("linear0").path, "/dev/mapper/linear0");
   EXPECT_EQ(back.devices.at("linear0").first, 2048u);
   EXPECT_EQ(back.devices.at("linear0").sectors, 20480u);
+  EXPECT_EQ(back.devices.at("linear0").below, std::vector<std::string>{"data0"});
+  EXPECT_EQ(back.devices.at("mirror").below, (std::vector<std::string>{"data0", "data1"}));
+  EXPECT_EQ(back.devices.at("stripes").stripe_sectors, 128u);
+  ASSERT_EQ(back.devices.at("stripes").stripes.size(), 2u);
+  EXPECT_EQ(back.devices.at("stripes").stripes[0].first, 8u);
+  EXPECT_EQ(back.devices.at("stripes").stripes[1].disk, "data1");
   EXPECT_EQ(back.module_parameters, plan.module_parameters);
   ASSERT_EQ(back.steps.size(), 2u);
   EXPECT_EQ(back.steps[1].op, "create");
@@ -65,6 +75,9 @@ TEST(Plan, WhatIsWrongIsNamedWithItsPlace) {
   EXPECT_THAT(complaint("/steps/1/args", 3), HasSubstr("steps[1].args"));
   EXPECT_THAT(complaint("/steps/1/expect", nlohmann::json::array()), HasSubstr("steps[1].expect"));
   EXPECT_THAT(complaint("/steps/1/expect", {0, -16}), HasSubstr("steps[1].expect"));
+  EXPECT_THAT(complaint("/devices/stripes/stripes/sectors", 0), HasSubstr("devices.stripes"));
+  EXPECT_THAT(complaint("/devices/stripes/disk", "data0"), HasSubstr("devices.stripes"));
+  EXPECT_THAT(complaint("/devices/crypt/below", 1), HasSubstr("devices.crypt.below"));
   EXPECT_THAT(complaint("/scenario", "another"), testing::StrEq("accepted"));
 }
 
@@ -138,6 +151,28 @@ TEST(ScatteredRanges, ADiskSmallerThanTheLongestRangeIsNotOverrun) {
   }
   EXPECT_THROW(scattered_ranges(1, 1, 0, 1, 1), std::runtime_error);
   EXPECT_THROW(scattered_ranges(1, 1, 1, 1, 0), std::runtime_error);
+}
+
+TEST(WrittenRanges, StayInTheirWindowAndUnit) {
+  const Step step{
+      3,
+      1,
+      "write",
+      {{"writes", 400}, {"max_sectors", 64}, {"first", 800}, {"count", 96}, {"unit", 8}},
+      {0}};
+  bool last = false;
+  for (const Range& range : written_ranges(1, step, 1000)) {
+    EXPECT_EQ(range.first % 8 + range.count % 8, 0u);
+    EXPECT_GE(range.first, 800u);
+    EXPECT_LE(range.first + range.count, 896u);
+    last = last || range.first + range.count == 896;
+  }
+  EXPECT_TRUE(last);
+  for (const Range& range : written_ranges(1, step, 850))
+    EXPECT_LE(range.first + range.count, 848u);
+  EXPECT_THROW(written_ranges(1, step, 807), std::runtime_error);
+  const Step whole{3, 1, "write", {{"writes", 4}, {"max_sectors", 64}}, {0}};
+  EXPECT_EQ(written_ranges(1, whole, 1000)[2].first, scattered_ranges(1, 3, 1000, 4, 64)[2].first);
 }
 
 TEST(Ops, OnlyListedNamesAreSteps) {

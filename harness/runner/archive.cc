@@ -45,6 +45,7 @@ model::Expectations expectations(const scenario::Scenario& scenario, std::uint32
     expected.minimum["cycle." + counter] = least;
   expected.judged = scenario.judged;
   expected.strict = scenario.strict;
+  expected.met = scenario.met;
   expected.budget_bytes = scenario.budget_bytes;
   return expected;
 }

@@ -16,10 +16,11 @@ enum class Type {
   number,   // a count
   sectors,  // a size or place, a multiple of 512 bytes, passed on in sectors
   bytes,    // a size, passed on in bytes
-  device,   // a disk of the scenario or a linear device
+  device,   // a disk of the scenario or a device made of disks
   devices,  // one or more of them, passed on as a list
   each,     // one or more of them: the step is repeated for each, passed on as `device`
-  linear,   // a linear device
+  dm,       // a device-mapper device
+  md,       // an array
   fio,      // a fio job
   ranges,   // "FIRST+COUNT,..." sizes, passed on as [[first,count],...] in sectors
 };

@@ -22,11 +22,8 @@ class Builder {
     built_.plan.seed = seed;
     built_.plan.scenario = scenario.name;
     built_.plan.module_parameters = scenario.module_parameters;
-    for (const Disk& disk : scenario.disks)
-      built_.plan.devices[disk.name] = {"/dev/snapbed/" + disk.name, disk.name, 0, disk.sectors};
-    for (const Linear& linear : scenario.linears)
-      built_.plan.devices[linear.name] = {"/dev/mapper/" + linear.name, linear.disk, linear.first,
-                                          linear.sectors};
+    for (const std::string& name : device_names(scenario))
+      built_.plan.devices[name] = device_where(scenario, name);
   }
 
   void add(const Step& step, std::uint32_t cycle) {
@@ -58,15 +55,22 @@ class Builder {
   // What depends on the step's place in the plan.
   void complete(plan::Step& step) {
     if (step.op == "fio_start") step.args["job"] = fio_text(step);
-    if (step.op == "dm_create") step.args["table"] = linear_table(step.args["name"]);
+    if (step.op == "dm_create" || step.op == "md_create" || step.op == "md_stop") add_making(step);
+    if (step.op == "partition") gather_parts(step);
     if (step.op == "create") gather_low(step);
     if (step.op == "copy_image") {
       rename(step, "block", "block_bytes");
       step.args["base"] = built_.evidence_sectors;
-      built_.evidence_sectors += device_sectors(scenario_, step.args["device"]);
+      built_.evidence_sectors += step.args.contains("count")
+                                     ? step.args["count"].get<std::uint64_t>()
+                                     : device_sectors(scenario_, step.args["device"]);
     }
     if (step.op == "read_map") rename(step, "window", "window_bytes");
-    if (step.op == "write" || step.op == "write_image") rename(step, "max", "max_sectors");
+    if (step.op == "write" || step.op == "write_image") {
+      rename(step, "max", "max_sectors");
+      const std::uint64_t unit = logical_sectors(scenario_, step.args["device"]);
+      if (unit > 1) step.args["unit"] = unit;
+    }
   }
 
   static void rename(plan::Step& step, const char* from, const char* to) {
@@ -87,10 +91,20 @@ class Builder {
     return text;
   }
 
-  std::string linear_table(const std::string& name) const {
-    const plan::Device& device = built_.plan.devices.at(name);
-    return "0 " + std::to_string(device.sectors) + " linear %" + device.disk + "% " +
-           std::to_string(device.first);
+  void add_making(plan::Step& step) const {
+    for (const Device& device : scenario_.devices)
+      if (device.name == step.args["name"]) step.args.update(device.make);
+  }
+
+  void gather_parts(plan::Step& step) const {
+    step.args["parts"] = nlohmann::json::array();
+    for (const Device& device : scenario_.devices) {
+      if (device.kind != Kind::partition || device.where.disk != step.args["device"]) continue;
+      step.args["parts"].push_back({{"name", device.name},
+                                    {"number", device.make["number"]},
+                                    {"first", device.where.first},
+                                    {"count", device.where.sectors}});
+    }
   }
 
   void gather_low(plan::Step& step) const {

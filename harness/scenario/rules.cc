@@ -67,7 +67,7 @@ nlohmann::json release(const Table& table, const Scenario& scenario) {
 
 nlohmann::json rule(const Table& table, const Scenario& scenario) {
   table.only({"action", "disk", "op", "first", "count", "occurrence", "probability", "after",
-              "until", "what", "release", "delay_ms", "error"});
+              "until", "what", "release", "delay_ms", "error", "must_meet"});
   nlohmann::json out = {{"action", table.choice_or("action", "", {"hold", "delay", "fail"})}};
   match(table, scenario, out);
   if (table.has("occurrence")) out["occurrence"] = table.number_or("occurrence", 0, 0, kCountLimit);
@@ -104,6 +104,22 @@ nlohmann::json parse_rules(const Table& root, const Scenario& scenario) {
   nlohmann::json rules = nlohmann::json::array();
   for (const Table& table : root.tables("rule")) rules.push_back(rule(table, scenario));
   return rules;
+}
+
+std::vector<std::uint32_t> parse_met(const Table& root) {
+  std::vector<std::uint32_t> met;
+  std::uint32_t index = 0;
+  for (const Table& table : root.tables("rule")) {
+    const std::uint32_t own = index++;
+    if (!table.flag_or("must_meet", false)) continue;
+    const auto* release = table.table_or_null("release");
+    if (release == nullptr || !(release->contains("match") || release->contains("count")))
+      table.refuse_at("must_meet",
+                      "a rule with \"must_meet\" waits for no request; expected a hold with "
+                      "\"match\" or \"count\" in its release");
+    met.push_back(own);
+  }
+  return met;
 }
 
 }  // namespace snapbed::scenario

@@ -44,37 +44,6 @@ std::string read_text(const std::filesystem::path& path, const std::string& wher
   return text.str();
 }
 
-// Names become export names, virtio serials, file names and device-mapper names.
-void check_name(const Table& table, std::string_view key, const std::string& name,
-                const std::vector<std::string>& taken) {
-  constexpr std::size_t kNameLimit = 15;
-  const bool good =
-      !name.empty() && name.size() <= kNameLimit && name[0] >= 'a' && name[0] <= 'z' &&
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-  if (!good)
-    table.refuse_at(key, "the name \"" + name +
-                             "\" is not usable; expected a-z, then a-z, 0-9 and -, " +
-                             "at most 15 characters");
-  if (std::find(taken.begin(), taken.end(), name) != taken.end())
-    table.refuse_at(key, "the name \"" + name + "\" is used twice; expected a name of its own");
-  if (std::find(kOurDisks.begin(), kOurDisks.end(), name) != kOurDisks.end())
-    table.refuse_at(
-        key, "the name \"" + name + "\" is one of the testbed's own disks; expected another");
-}
-
-std::uint64_t whole_sectors(const Table& table, std::string_view key, std::uint64_t bytes,
-                            std::uint64_t unit) {
-  if (bytes == 0)
-    table.refuse_at(key, "\"" + std::string(key) + "\" is 0 bytes; expected at least one sector");
-  if (bytes % unit != 0)
-    table.refuse_at(key, "\"" + std::string(key) + "\" is " + std::to_string(bytes) +
-                             " bytes; expected a multiple of " + std::to_string(unit));
-  if (bytes / journal::kSectorBytes > kDiskSectorsLimit)
-    table.refuse_at(key, "\"" + std::string(key) + "\" is " + std::to_string(bytes) +
-                             " bytes; expected at most 1 PiB");
-  return bytes / journal::kSectorBytes;
-}
-
 Disk read_disk(const Table& table, const Scenario& scenario) {
   table.only({"name", "size", "role", "initial", "logical_block", "discard"});
   Disk disk;
@@ -95,24 +64,6 @@ Disk read_disk(const Table& table, const Scenario& scenario) {
   disk.discard = table.flag_or("discard", true);
   disk.sectors = whole_sectors(table, "size", table.size("size"), disk.logical_block);
   return disk;
-}
-
-Linear read_linear(const Table& table, const Scenario& scenario) {
-  table.only({"name", "disk", "first", "size"});
-  Linear linear;
-  linear.name = table.text("name");
-  check_name(table, "name", linear.name, device_names(scenario));
-  linear.disk = table.choice_or("disk", "", disk_names(scenario));
-  const std::uint64_t first = table.size_or("first", 0);
-  if (first != 0) linear.first = whole_sectors(table, "first", first, journal::kSectorBytes);
-  linear.sectors = whole_sectors(table, "size", table.size("size"), journal::kSectorBytes);
-  const std::uint64_t disk = device_sectors(scenario, linear.disk);
-  if (linear.first > disk || linear.sectors > disk - linear.first)
-    table.refuse_at("size", "[[linear]] " + linear.name + " ends at sector " +
-                                std::to_string(linear.first + linear.sectors) +
-                                "; expected at most " + std::to_string(disk) + ", the end of " +
-                                linear.disk);
-  return linear;
 }
 
 // Every %word% of a fio file is a device, or %seed%.
@@ -300,6 +251,37 @@ void check_whole(const Table& root, const Scenario& scenario) {
 
 }  // namespace
 
+// Names become export names, virtio serials, file names and device-mapper names.
+void check_name(const Table& table, std::string_view key, const std::string& name,
+                const std::vector<std::string>& taken) {
+  constexpr std::size_t kNameLimit = 15;
+  const bool good =
+      !name.empty() && name.size() <= kNameLimit && name[0] >= 'a' && name[0] <= 'z' &&
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  if (!good)
+    table.refuse_at(key, "the name \"" + name +
+                             "\" is not usable; expected a-z, then a-z, 0-9 and -, " +
+                             "at most 15 characters");
+  if (std::find(taken.begin(), taken.end(), name) != taken.end())
+    table.refuse_at(key, "the name \"" + name + "\" is used twice; expected a name of its own");
+  if (std::find(kOurDisks.begin(), kOurDisks.end(), name) != kOurDisks.end())
+    table.refuse_at(
+        key, "the name \"" + name + "\" is one of the testbed's own disks; expected another");
+}
+
+std::uint64_t whole_sectors(const Table& table, std::string_view key, std::uint64_t bytes,
+                            std::uint64_t unit) {
+  if (bytes == 0)
+    table.refuse_at(key, "\"" + std::string(key) + "\" is 0 bytes; expected at least one sector");
+  if (bytes % unit != 0)
+    table.refuse_at(key, "\"" + std::string(key) + "\" is " + std::to_string(bytes) +
+                             " bytes; expected a multiple of " + std::to_string(unit));
+  if (bytes / journal::kSectorBytes > kDiskSectorsLimit)
+    table.refuse_at(key, "\"" + std::string(key) + "\" is " + std::to_string(bytes) +
+                             " bytes; expected at most 1 PiB");
+  return bytes / journal::kSectorBytes;
+}
+
 bool takes_selftest(const Disk& disk) {
   return disk.role == journal::Role::data && disk.discard;
 }
@@ -318,42 +300,32 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   scenario.file = file.string();
   scenario.text = text;
   const Table root(table, scenario.file, "the scenario");
-  root.only({"promise",
-             "tags",
-             "cycles",
-             "vcpus",
-             "memory",
-             "stall_ms",
-             "module",
-             "module_file",
-             "classes",
-             "strict",
-             "budget",
-             "judged",
-             "kernel_arguments",
-             "allow_log",
-             "module_parameters",
-             "disk",
-             "linear",
-             "fio",
-             "setup",
-             "cycle",
-             "teardown",
-             "rule",
-             "minimum",
-             "each_cycle",
-             "expect"});
+  root.only({"promise",    "tags",
+             "classes",    "cycles",
+             "vcpus",      "memory",
+             "stall_ms",   "module",
+             "strict",     "budget",
+             "judged",     "kernel_arguments",
+             "allow_log",  "module_parameters",
+             "disk",       "partition",
+             "linear",     "device",
+             "md",         "dm",
+             "fio",        "setup",
+             "cycle",      "teardown",
+             "rule",       "minimum",
+             "each_cycle", "expect",
+             "module_file"});
   read_head(root, scenario);
   read_module_parameters(root, scenario);
   for (const Table& disk : root.tables("disk")) scenario.disks.push_back(read_disk(disk, scenario));
-  for (const Table& linear : root.tables("linear"))
-    scenario.linears.push_back(read_linear(linear, scenario));
+  read_devices(root, scenario);
   for (const Table& fio : root.tables("fio"))
     scenario.fios.push_back(read_fio(fio, scenario, folder));
   scenario.setup = parse_steps(root, "setup", scenario);
   scenario.cycle = parse_steps(root, "cycle", scenario);
   scenario.teardown = parse_steps(root, "teardown", scenario);
   scenario.rules = parse_rules(root, scenario);
+  scenario.met = parse_met(root);
   read_minima(root, scenario);
   read_expect(root, scenario);
   check_whole(root, scenario);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "journal/record.h"
+#include "plan/plan.h"
 
 namespace snapbed::scenario {
 
@@ -35,12 +36,15 @@ struct Disk {
 // Whether the agent can show at boot, on this disk, that every kind of request arrives.
 bool takes_selftest(const Disk& disk);
 
-// A linear device-mapper target over a range of one disk.
-struct Linear {
+// How a device comes to be: by the steps partition, dm_create, md_create, or by none of them.
+enum class Kind { partition, dm, md, other };
+
+// A device that the guest makes of its disks.
+struct Device {
   std::string name;
-  std::string disk;
-  std::uint64_t first = 0;    // sectors
-  std::uint64_t sectors = 0;  // at least 1, inside the disk
+  Kind kind = Kind::other;
+  plan::Device where;
+  nlohmann::json make = nlohmann::json::object();  // further arguments of the step that makes it
 };
 
 // A fio job file; %NAME% stands for a device's path, %seed% for a number of (seed, step), see
@@ -88,12 +92,13 @@ struct Scenario {
       allow_log;  // regular expressions of kernel log lines that are no finding
   std::map<std::string, std::string> module_parameters;
   std::vector<Disk> disks;
-  std::vector<Linear> linears;
+  std::vector<Device> devices;
   std::vector<Fio> fios;
   std::vector<Step> setup;
   std::vector<Step> cycle;
   std::vector<Step> teardown;
   nlohmann::json rules = nlohmann::json::array();   // as the recording server reads them
+  std::vector<std::uint32_t> met;                   // indexes of rules with must_meet
   std::map<std::string, std::uint64_t> minimum;     // "check.counter" over all `cycles` cycles
   std::map<std::string, std::uint64_t> each_cycle;  // counter of every cycle's summary
   std::optional<Expect> expect;

@@ -106,6 +106,68 @@ TEST(Scenario, ReadsClasses) {
             (std::vector<std::string>{"C33", "L01"}));
 }
 
+const std::string kZero =
+    "\n[[disk]]\nname = \"z0\"\nsize = \"1M\"\ninitial = \"zero\"\n"
+    "[[disk]]\nname = \"z1\"\nsize = \"1M\"\ninitial = \"zero\"\n";
+
+TEST(Scenario, WhereADevicesSectorsLieFollowsFromHowItIsMade) {
+  const Scenario scenario = read(kGood + kZero + R"(
+[[partition]]
+name = "part"
+disk = "data0"
+first = "63s"
+size = "1M"
+[[md]]
+name = "stripes"
+level = 0
+on = ["z0", "z1"]
+chunk = "16K"
+[[md]]
+name = "mirror"
+level = 1
+on = ["z1", "part"]
+[[dm]]
+name = "on-part"
+table = "0 100 linear %part% 8"
+[[dm]]
+name = "round"
+table = "0 512 striped 2 64 %z0% 0 %z1% 128"
+[[dm]]
+name = "secret"
+table = "0 100 crypt null - 0 %on-part% 0"
+)");
+  const auto where = [&](std::size_t index) { return scenario.devices[index].where; };
+  EXPECT_EQ(where(0).first, 63U);
+  EXPECT_EQ(where(1).sectors, 4096U);
+  EXPECT_EQ(where(1).stripe_sectors, 32U);
+  EXPECT_EQ(where(1).disk, "");
+  EXPECT_EQ(where(1).path, "/dev/md0");
+  EXPECT_EQ(where(2).disk, "z1");
+  EXPECT_EQ(where(2).below, (std::vector<std::string>{"z1", "data0"}));
+  EXPECT_EQ(where(3).disk, "data0");
+  EXPECT_EQ(where(3).first, 71U);
+  EXPECT_EQ(where(4).stripes[1].first, 128U);
+  EXPECT_EQ(where(5).disk, "");
+  EXPECT_EQ(where(5).below, std::vector<std::string>{"data0"});
+}
+
+TEST(Scenario, DevicesThatCannotBeAreRefused) {
+  const auto says = [](const std::string& text) { return error_of(kGood + kZero + text); };
+  EXPECT_THAT(says("[[md]]\nname = \"m\"\nlevel = 0\non = [\"data0\", \"z0\"]\n"),
+              HasSubstr("not equally long"));
+  EXPECT_THAT(says("[[dm]]\nname = \"d\"\ntable = \"0 512 striped 2 64 %data0% 0 %z0% 0\"\n"),
+              HasSubstr("not zero at first"));
+  EXPECT_THAT(says("[[dm]]\nname = \"d\"\ntable = \"8 512 linear %data0% 0\"\n"),
+              HasSubstr("from sector 0 on"));
+  EXPECT_THAT(says("[[dm]]\nname = \"d\"\ntable = \"0 512 linear %dat0% 0\"\n"),
+              HasSubstr("(nearest: data0)"));
+  EXPECT_THAT(says("[[partition]]\nname = \"p\"\ndisk = \"z0\"\nfirst = \"8s\"\nsize = \"1M\"\n"),
+              HasSubstr("at most 2048"));
+  EXPECT_THAT(error_of(changed("disk = \"data0\"\nop = \"read\"",
+                               "disk = \"data0\"\nmust_meet = true\nop = \"read\"")),
+              ::testing::StrEq("accepted"));
+}
+
 TEST(Scenario, UnknownKeyNamesLineAndNearest) {
   const std::string error = error_of(changed("cycles = 3", "cylces = 3"));
   EXPECT_THAT(error, StartsWith("promises.toml:3: unknown key \"cylces\""));
@@ -161,6 +223,10 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"mode=shuffled", "mod=shuffled", "(nearest: mode)"},
         Wrong{"mode=shuffled", "mode=shufled", "(nearest: shuffled)"},
         Wrong{"device=store0", "device=stor0", "(nearest: store0)"},
+        Wrong{"writes=8", "writes=8 first=0", "only one of"},
+        Wrong{"write device=data0,data1 writes=8", "partition device=data0", "no [[partition]]"},
+        Wrong{"release = {match = {disk = \"data0\", op = \"write\", same_chunk = \"256K\"}, ",
+              "must_meet = true\nrelease = {", "waits for no request"},
         Wrong{"device=store0", "device=store0 device=store0", "twice"},
         Wrong{"device=store0", "device", "without a value"},
         Wrong{"device=store0 ", "", "has no \"device\""},

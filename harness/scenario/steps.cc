@@ -64,6 +64,7 @@ class StepReader {
                           const std::string& value) const;
   std::vector<std::int32_t> expectation(const std::string& value) const;
   void check_ranges_fit(const Step& step) const;
+  void check_devices(const Step& step) const;
 
   const Scenario& scenario_;
   std::uint32_t line_;
@@ -154,12 +155,16 @@ nlohmann::json StepReader::value_of(const Operation& operation, const Argument& 
         list.push_back(known_device(operation.op, name));
       return list;
     }
-    case Type::linear: {
+    case Type::dm:
+    case Type::md: {
+      const Kind kind = argument.type == Type::dm ? Kind::dm : Kind::md;
       std::vector<std::string> names;
-      for (const Linear& linear : scenario_.linears) names.push_back(linear.name);
+      for (const Device& device : scenario_.devices)
+        if (device.kind == kind) names.push_back(device.name);
       if (std::find(names.begin(), names.end(), value) == names.end())
-        refuse_here(what + " is \"" + value + "\"; expected a [[linear]] of the scenario: " +
-                    joined(names) + nearest_note(value, names));
+        refuse_here(what + " is \"" + value + "\"; expected a " +
+                    (kind == Kind::dm ? "[[dm]] or [[linear]]" : "[[md]]") +
+                    " of the scenario: " + joined(names) + nearest_note(value, names));
       return value;
     }
     case Type::fio: {
@@ -201,6 +206,9 @@ void StepReader::check_ranges_fit(const Step& step) const {
   const auto size = device_sectors(scenario_, step.args["device"].get<std::string>());
   nlohmann::json list = nlohmann::json::array();
   if (step.args.contains("ranges")) list = step.args["ranges"];
+  if (step.args.contains("first") != step.args.contains("count"))
+    refuse_here("step \"" + step.op + "\" has only one of \"first\" and \"count\"; expected both " +
+                "or none");
   if (step.args.contains("first")) list.push_back({step.args["first"], step.args["count"]});
   // A step that expects an error may ask for the impossible on purpose.
   if (step.expect != std::vector<std::int32_t>{0}) return;
@@ -212,6 +220,24 @@ void StepReader::check_ranges_fit(const Step& step) const {
                   std::to_string(count) + ") of a device of " + std::to_string(size) +
                   "; expected a range inside it, or \"expect\" with the error");
   }
+}
+
+// What the judge must find on one disk, and what the guest must know how to make.
+void StepReader::check_devices(const Step& step) const {
+  for (const char* key : {"device", "low"}) {
+    if (!step.args.contains(key) || (step.op != "append" && std::string(key) == "device")) continue;
+    const std::string name = step.args[key];
+    if (device_where(scenario_, name).disk.empty())
+      refuse_here("step \"" + step.op + "\" gives storage on " + name +
+                  ", whose sectors lie on no one disk; expected a disk or a piece of one");
+  }
+  if (step.op != "partition") return;
+  const std::string disk = step.args["device"];
+  if (std::none_of(scenario_.devices.begin(), scenario_.devices.end(), [&](const Device& device) {
+        return device.kind == Kind::partition && device.where.disk == disk;
+      }))
+    refuse_here("step \"partition\" names " + disk + ", of which there is no [[partition]]; " +
+                "expected a disk with partitions");
 }
 
 std::vector<Step> StepReader::read(const Written& written) {
@@ -252,7 +278,10 @@ std::vector<Step> StepReader::read(const Written& written) {
     steps.push_back(step);
   }
   if (repeat.empty()) steps.push_back(step);
-  for (const Step& each : steps) check_ranges_fit(each);
+  for (const Step& each : steps) {
+    check_ranges_fit(each);
+    check_devices(each);
+  }
   return steps;
 }
 
@@ -315,16 +344,12 @@ std::vector<std::string> disk_names(const Scenario& scenario) {
 
 std::vector<std::string> device_names(const Scenario& scenario) {
   std::vector<std::string> names = disk_names(scenario);
-  for (const Linear& linear : scenario.linears) names.push_back(linear.name);
+  for (const Device& device : scenario.devices) names.push_back(device.name);
   return names;
 }
 
 std::uint64_t device_sectors(const Scenario& scenario, const std::string& name) {
-  for (const Disk& disk : scenario.disks)
-    if (disk.name == name) return disk.sectors;
-  for (const Linear& linear : scenario.linears)
-    if (linear.name == name) return linear.sectors;
-  throw std::logic_error("device_sectors: no device " + name);
+  return device_where(scenario, name).sectors;
 }
 
 std::vector<Step> parse_steps(const Table& root, const std::string& key, const Scenario& scenario) {

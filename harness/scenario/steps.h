@@ -10,16 +10,31 @@
 
 namespace snapbed::scenario {
 
-// Reads the step list `key` ("setup", "cycle", "teardown"); disks, linears and fios of `scenario`
+// Reads the step list `key` ("setup", "cycle", "teardown"); disks, devices and fios of `scenario`
 // are complete. A step is a string "op key=value key='a b'" or a table {op = "...", key = ...}.
 std::vector<Step> parse_steps(const Table& root, const std::string& key, const Scenario& scenario);
 
 // The rules in the form of the recording server's configuration.
 nlohmann::json parse_rules(const Table& root, const Scenario& scenario);
+// The indexes of the rules whose holds must end by the request they wait for.
+std::vector<std::uint32_t> parse_met(const Table& root);
 
 std::vector<std::string> disk_names(const Scenario& scenario);
-std::vector<std::string> device_names(const Scenario& scenario);  // disks and linears
-// Sectors of a disk or linear device that exists.
+std::vector<std::string> device_names(const Scenario& scenario);  // disks and what is made of them
+// Of a disk or device that exists: where its sectors lie, how many there are, and its logical block
+// in sectors.
+plan::Device device_where(const Scenario& scenario, const std::string& name);
 std::uint64_t device_sectors(const Scenario& scenario, const std::string& name);
+std::uint64_t logical_sectors(const Scenario& scenario, const std::string& name);
+
+// Reads what the guest makes of the disks, which are complete, into scenario.devices.
+void read_devices(const Table& root, Scenario& scenario);
+
+inline constexpr std::uint32_t kSector = journal::kSectorBytes;
+// Refuses a name that is not usable or taken, and a size that is no multiple of `unit` or too much.
+void check_name(const Table& table, std::string_view key, const std::string& name,
+                const std::vector<std::string>& taken);
+std::uint64_t whole_sectors(const Table& table, std::string_view key, std::uint64_t bytes,
+                            std::uint64_t unit);
 
 }  // namespace snapbed::scenario
