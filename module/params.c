@@ -17,6 +17,8 @@ static int ranged_param_set(const char *text, const struct kernel_param *kp)
 	int ret;
 
 	ret = kstrtouint(text, 0, &value);
+	if (ret == -ERANGE)
+		ret = -EINVAL;
 	if (ret)
 		return ret;
 	if (value < param->least || value > param->most)

@@ -183,9 +183,12 @@ void snapimage_end(struct snapimage *image)
 void snapimage_destroy(struct snapimage *image)
 {
 	struct gendisk *disk = image->disk;
+	sector_t capacity = get_capacity(disk);
 
 	set_state(image, IMAGE_ENDED);
 	del_gendisk(disk);
+	/* Files still open get errors then, and not the end of the device. */
+	set_capacity(disk, capacity);
 	put_disk(disk);
 }
 
