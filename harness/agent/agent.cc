@@ -93,6 +93,9 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"destroy", &Agent::destroy},
       {"remove_tracker", &Agent::remove_tracker},
       {"wait_event", &Agent::wait_event},
+      {"abi", &Agent::abi_calls},
+      {"call_storm", &Agent::call_storm},
+      {"fail_allocations", &Agent::fail_allocations},
       {"cycle_end", &Agent::cycle_end},
   };
   return table;

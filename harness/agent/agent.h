@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/abi.h"
 #include "agent/aligned_memory.h"
 #include "agent/block_device.h"
 #include "agent/files_disk.h"
@@ -47,7 +48,6 @@ class Agent {
   Result flush(const Step& step);
   // steps_system.cc
   Result insmod(const Step& step);
-  Result rmmod(const Step& step);
   Result fio_start(const Step& step);
   Result fio_stop(const Step& step);
   Result fio_wait(const Step& step);
@@ -74,11 +74,18 @@ class Agent {
   Result remove_tracker(const Step& step);
   Result wait_event(const Step& step);
   Result cycle_end(const Step& step);
+  // steps_abi.cc
+  Result abi_calls(const Step& step);
+  Result call_storm(const Step& step);
+  Result fail_allocations(const Step& step);
+  Result rmmod(const Step& step);
   // steps_image.cc
   Result copy_image(const Step& step);
   Result write_image(const Step& step);
   Result check_image(const Step& step);
 
+  std::vector<Subject> subjects(const Step& step);
+  std::vector<std::string> whole_disks() const;  // paths
   Result finish_fio(const Step& step, bool interrupt);
   // Writes the step's pattern to scattered ranges of an open device; 0 or a positive errno.
   int write_scattered(const Step& step, const BlockDevice& device, std::uint64_t& sectors);

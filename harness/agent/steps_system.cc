@@ -46,13 +46,6 @@ Agent::Result Agent::insmod(const Step& step) {
   return {{"result", error}};
 }
 
-Agent::Result Agent::rmmod(const Step&) {
-  control_.reset();  // an open control node would hold the module
-  const int error = remove_module(kModuleName);
-  if (error == 0) module_loaded_ = false;
-  return {{"result", error}};
-}
-
 Agent::Result Agent::kunit(const Step& step) {
   const std::string disk =
       wait_for_device(kModuleDisk, step_deadline(step, std::chrono::seconds(10)));

@@ -31,9 +31,10 @@ std::vector<fs::path> with_tag(const fs::path& folder, const std::string& tag) {
     if (std::find(tags.begin(), tags.end(), tag) != tags.end()) found.push_back(file);
   }
   if (found.empty())
-    throw scenario::BadScenario("no scenario under " + folder.string() + " has the tag " + tag +
-                                "; expected smoke, meta, full or stress" +
-                                scenario::nearest_note(tag, {"smoke", "meta", "full", "stress"}));
+    throw scenario::BadScenario(
+        "no scenario under " + folder.string() + " has the tag " + tag +
+        "; expected smoke, meta, full, stress or debug" +
+        scenario::nearest_note(tag, {"smoke", "meta", "full", "stress", "debug"}));
   return found;
 }
 

@@ -18,6 +18,8 @@ void check_store(const Facts& facts, Report& report);
 void check_origin(const Facts& facts, Report& report);
 void check_events(const Facts& facts, Report& report);
 void check_errno(const Facts& facts, Report& report);
+void check_abi(const Facts& facts, Report& report);
+void check_leak(const Facts& facts, Report& report);
 
 // The summary of a cycle; made when it is missing.
 CycleSummary& cycle_of(Report& report, std::uint32_t cycle);

@@ -72,6 +72,10 @@ std::set<std::string> implied(const plan::Plan& plan, bool strict) {
     }
     if (step.op == "append") names.insert("store");
     if (step.op == "read_map") names.insert("map");
+    if (step.op == "rmmod") names.insert("leak");
+    if (step.op == "abi" || step.op == "call_storm" || step.op == "fail_allocations") {
+      names.insert("abi");
+    }
     if (step.op == "copy_image") {
       names.insert("cut");
       const std::string image = fmt::format("{} {} {}", step.cycle, step.args.value("snapshot", ""),
@@ -124,7 +128,7 @@ void demand(const Facts& facts, Report& report) {
     entry = idle ? report.checks.erase(entry) : std::next(entry);
   }
   for (const std::string& name : judged) {
-    if (name == "log" || name == "watchdog" || name == "abi" || name == "leak") continue;
+    if (name == "log" || name == "watchdog") continue;
     CheckResult& result = report.checks[name];
     if (result.outcome == Outcome::not_run && result.reason.empty()) {
       result.reason = "the run gave it nothing to judge";
@@ -140,7 +144,7 @@ void demand(const Facts& facts, Report& report) {
       demand_cycles(report, counter, least);
       continue;
     }
-    if (check == "log" || check == "watchdog" || check == "abi" || check == "leak") continue;
+    if (check == "log" || check == "watchdog") continue;
     CheckResult& result = report.checks[check];
     if (result.outcome != Outcome::not_run && !result.exercised.contains(counter)) {
       throw BrokenRecord("a minimum names " + key + ", which is not counted");
@@ -166,6 +170,8 @@ void run_checks(Facts& facts, Report& report) {
   check_origin(facts, report);
   check_events(facts, report);
   check_errno(facts, report);
+  check_abi(facts, report);
+  check_leak(facts, report);
 }
 
 // A run without its end may stop anywhere, but the server must say that it wrote down all it saw.

@@ -75,6 +75,9 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
     add(step.args["low"].value("device", std::string()), kNever);
   } else if (step.op == "mount") {
     add(device, until(history, step, "umount", "at"));
+  } else if (step.op == "abi" || step.op == "call_storm" || step.op == "fail_allocations") {
+    for (const auto& name : step.args.at("devices")) add(name, run.returned);
+    add(step.args.at("storage"), run.returned);
   } else if (step.op == "run") {
     add("", kNever);
   } else if (step.op == "fio_start") {

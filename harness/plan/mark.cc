@@ -30,7 +30,7 @@ static_assert(kTextAt + kMarkTextLimit == kChecksumAt);
 
 bool is_kind(std::uint16_t kind) {
   return kind >= static_cast<std::uint16_t>(MarkKind::boot) &&
-         kind <= static_cast<std::uint16_t>(MarkKind::note);
+         kind <= static_cast<std::uint16_t>(MarkKind::leak);
 }
 
 }  // namespace
@@ -104,6 +104,10 @@ const char* to_string(MarkKind kind) {
       return "fatal";
     case MarkKind::note:
       return "note";
+    case MarkKind::abi_case:
+      return "abi_case";
+    case MarkKind::leak:
+      return "leak";
   }
   return "unknown";
 }

@@ -29,7 +29,10 @@ enum class MarkKind : std::uint16_t {
       10,  // {"what":..., "module":bool, "hang"?:true}: the agent cannot go on; the run is broken,
            // unless "module":true says that the module under test broke its interface, or was
            // loaded when a wait of a step ran out; "hang": the step never came back from the kernel
-  note = 11,  // free text for the reader
+  note = 11,      // free text for the reader
+  abi_case = 12,  // {"call":..., "with":..., "expected":[text,...], "got":text}: one case of the
+                  // interface, whether right or wrong
+  leak = 13,      // {"what":...}: something of the module that was still there after rmmod
 };
 
 inline constexpr std::uint32_t kMarkVersion = 1;

@@ -98,6 +98,7 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   selftest {device}                  prove that a write, a discard, a write-zeroes and a flush of the exact ranges arrive:
 //                                      in this order on sectors [64,72) write, [128,192) discard, [256,320) write zeroes, then flush.
 //   insmod {} / rmmod {}               the module under test. rmmod retries EBUSY/EAGAIN never.
+//                                      What is left of the module gives `leak` marks; -> {looked, left, kmemleak_scans, kmemleak_foreign}.
 //   fio_start {name, job, iodepth..}   `job` is the fio file's text; --output-format=json; returns once fio runs.
 //   fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}.
 //   fio_wait {name}                    the same without the signal.
@@ -132,6 +133,12 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   check_image {snapshot, device, type}   a writable overlay (dm-snapshot) over the image: mount, umount, fsck -> result 0 when all three are clean.
 //   destroy {snapshot}    remove_tracker {device}
 //   wait_event {snapshot, code:"low"|"corrupted", count, timeout_ms}  until the event thread has seen `count` of them in all -> {seen}
+//   abi {devices:[name,name], storage, part}   calls of the interface, right and wrong ones; each case gives an `abi_case` mark -> {cases}. `part` is
+//                                      one of those that harness/agent/abi.cc lists, or "all". Nothing of the module must be in use.
+//   call_storm {devices:[name...], storage, threads, calls}   `calls` random calls by each of `threads` threads on shared ids, then all that
+//                                      lives is destroyed -> {cases, storm_calls, storm_creates, storm_takes, storm_destroys}
+//   fail_allocations {devices:[name], storage, call}   create, append, take, first write and destroy with every allocation failing in turn, by fail-nth of
+//                                      the caller and of the kernel's workers -> {cases, sites, worker_sites}. Needs a kernel with fault injection.
 //   cycle_end {}                       the `cycle_end` mark; the server answers it when the cycle has been judged.
 //
 // Every step also takes timeout_ms (guest time that its own waits have, where the usual is not enough) and hang_ms (guest time

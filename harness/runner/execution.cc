@@ -154,7 +154,7 @@ vm::MachineConfig Execution::machine_config() const {
   config.root_image = parts_.image;
   config.firmware = vm::quick_firmware();
   config.command_line =
-      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0";
+      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0 slab_nomerge";
   for (const std::string& argument : scenario_.kernel_arguments)
     config.command_line += " " + argument;
   config.memory_mib =

@@ -76,6 +76,16 @@ std::vector<Operation> make_operations() {
       {"wait_event",
        {snapshot(), need("code", Type::choice, "low corrupted"),
         may("count", Type::number, "1", ""), may("timeout_ms", Type::number, "30000", "")}},
+      {"abi",
+       {need("devices", Type::devices, ""), need("storage", Type::device, ""),
+        may("part", Type::word, "all", "")}},
+      {"call_storm",
+       {need("devices", Type::devices, ""), need("storage", Type::device, ""),
+        may("threads", Type::number, "8", ""), may("calls", Type::number, "500", "")}},
+      {"fail_allocations",
+       {need("devices", Type::devices, ""), need("storage", Type::device, ""),
+        may("call", Type::choice, "all", "all create append take write destroy workers"),
+        may("hang_ms", Type::number, "900000", "")}},
       {"cycle_end", {}},
   };
 }

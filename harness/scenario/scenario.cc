@@ -18,8 +18,9 @@
 namespace snapbed::scenario {
 namespace {
 
-const std::vector<std::string> kChecks = {"cut",    "twice",  "map",   "chain", "order",   "store",
-                                          "origin", "events", "errno", "log",   "watchdog"};
+const std::vector<std::string> kChecks = {"cut",      "twice",  "map",    "chain", "order",
+                                          "store",    "origin", "events", "errno", "log",
+                                          "watchdog", "abi",    "leak"};
 const std::vector<std::string> kCycleCounters = {
     "writes",         "bytes_written",       "writes_across_take",
     "sectors_judged", "sectors_overwritten", "snapshots"};
@@ -151,10 +152,10 @@ void read_head(const Table& root, Scenario& scenario) {
   scenario.promise = root.text("promise");
   scenario.tags = root.texts_or_empty("tags");
   for (const std::string& tag : scenario.tags) {
-    const std::vector<std::string> known = {"smoke", "meta", "full", "stress"};
+    const std::vector<std::string> known = {"smoke", "meta", "full", "stress", "debug"};
     if (std::find(known.begin(), known.end(), tag) == known.end())
       root.refuse_at("tags", "the tag \"" + tag +
-                                 "\" is unknown; expected smoke, meta, full or stress" +
+                                 "\" is unknown; expected smoke, meta, full, stress or debug" +
                                  nearest_note(tag, known));
   }
   scenario.classes = read_classes(root);

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/failing_calls.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/aligned_memory.h"
+#include "agent/fail_nth.h"
+#include "base/error.h"
+
+namespace snapbed::agent {
+namespace {
+
+constexpr unsigned kSitesLimit = 5000;  // a call with more allocations than that never ends
+constexpr unsigned kWorkerSitesLimit = 200;
+constexpr std::size_t kWriteBytes = 64 << 10;
+constexpr const char* kWorkers = "blksnap";
+
+std::string nth(unsigned n) {
+  return "allocation " + std::to_string(n) + " fails";
+}
+
+// One origin in a snapshot, and the writes that try it.
+class Trial {
+ public:
+  explicit Trial(AbiBench& bench)
+      : bench_(bench),
+        origin_(bench.origins.front()),
+        device_(::open(origin_.path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)),
+        old_(kWriteBytes),
+        new_(kWriteBytes),
+        seen_(kWriteBytes) {
+    if (!device_) base::throw_errno("open of " + origin_.path);
+  }
+
+  std::uint64_t create() {
+    return each("CREATE", [&](unsigned n) {
+      abi::Uuid id{};
+      const bool reached =
+          call("CREATE", n, {0, -ENOMEM}, [&] { return bench_.create({origin_.id}, id); });
+      if (result_ != 0) nothing_left(n);
+      bench_.clear();
+      return reached;
+    });
+  }
+
+  std::uint64_t append() {
+    const abi::Uuid id = bench_.must_create({origin_.id});
+    std::uint64_t at = 0;
+    const std::uint64_t sites = each("APPEND_STORAGE", [&](unsigned n) {
+      const std::vector<abi::BlockRange> ranges = {{at, 8}, {at + 16, 8}, {at + 32, 8}};
+      const auto append = [&] { return bench_.append(id, bench_.storage.id, ranges); };
+      const bool reached = call("APPEND_STORAGE", n, {0, -ENOMEM}, append);
+      if (result_ != 0) repeated("APPEND_STORAGE", n, append());
+      at += 64;
+      return reached;
+    });
+    bench_.clear();
+    return sites;
+  }
+
+  std::uint64_t take() {
+    return each("TAKE", [&](unsigned n) {
+      const abi::Uuid id = bench_.must_create({origin_.id});
+      const bool reached = call("TAKE", n, {0, -ENOMEM}, [&] { return bench_.take(id); });
+      if (result_ != 0) {
+        std::vector<abi::ImageInfo> infos;
+        bench_.must("COLLECT_IMAGES", bench_.images(id, infos));
+        bench_.cases.truth("TAKE", nth(n) + ": leaves no image", infos.empty());
+        const auto info = bench_.tracker(origin_.id);
+        bench_.cases.truth("TAKE", nth(n) + ": uses no number", info && info->snap_number == 0);
+        repeated("TAKE", n, bench_.take(id));
+      }
+      bench_.clear();
+      return reached;
+    });
+  }
+
+  // First writes to fresh places of the origin, failing in the writer or in the workers.
+  std::uint64_t write(bool in_workers) {
+    const abi::Uuid id = bench_.must_take({origin_.id});
+    bench_.must("APPEND_STORAGE", bench_.append(id, bench_.storage.id, {{0, 32768}}));
+    const base::UniqueFd image(
+        ::open(bench_.image_path(id, origin_.id).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+    if (!image) base::throw_errno("open of the image");
+    std::uint64_t at = 0;
+    in_workers_ = in_workers;
+    const std::uint64_t sites = each(in_workers ? "write, in a worker" : "write", [&](unsigned n) {
+      const bool reached = write_once(n, image, at);
+      at += 2 * kWriteBytes;
+      if (at + kWriteBytes > origin_.sectors * kSectorBytes) throw CannotGoOn("the origin is full");
+      return reached;
+    });
+    in_workers_ = false;
+    bench_.clear();
+    return sites;
+  }
+
+  std::uint64_t destroy() {
+    return each("DESTROY", [&](unsigned n) {
+      const abi::Uuid id = bench_.must_take({origin_.id});
+      const bool reached = call("DESTROY", n, {0}, [&] { return bench_.destroy(id); });
+      bench_.clear();
+      return reached;
+    });
+  }
+
+ private:
+  // Calls `one` with 1, 2, 3 ... until it had fewer allocations than that; returns how many.
+  template <typename One>
+  std::uint64_t each(const std::string& what, One one) {
+    const unsigned limit = in_workers_ ? kWorkerSitesLimit : kSitesLimit;
+    for (unsigned n = 1; n < limit; ++n) {
+      if (!one(n)) return n - 1;
+    }
+    throw CannotGoOn(what + " still reached an allocation to fail after " + std::to_string(limit));
+  }
+
+  template <typename Call>
+  bool call(const std::string& name, unsigned n, std::initializer_list<std::int64_t> right,
+            Call make) {
+    FailNth fail(in_workers_ ? kernel_workers(kWorkers) : std::vector<pid_t>{::gettid()}, n);
+    result_ = make();
+    const bool reached = fail.disarm();
+    bench_.cases.result(name, nth(n) + (in_workers_ ? " in a worker" : ""), right, result_);
+    return reached;
+  }
+
+  void repeated(const std::string& name, unsigned n, std::int64_t result) {
+    bench_.cases.result(name, "again, after " + nth(n), 0, result);
+  }
+
+  void nothing_left(unsigned n) {
+    std::vector<abi::Uuid> ids;
+    bench_.must("COLLECT", bench_.snapshots(ids));
+    std::vector<abi::CbtInfo> infos;
+    bench_.must("TRACKER_COLLECT", bench_.trackers(infos));
+    bench_.cases.truth("CREATE", nth(n) + ": leaves neither snapshot nor tracker",
+                       ids.empty() && infos.empty());
+  }
+
+  static bool same(const AlignedMemory& a, const AlignedMemory& b) {
+    return std::equal(a.span().begin(), a.span().end(), b.span().begin());
+  }
+
+  // The write may fail for want of memory, never half; the image shows the old data or, where it
+  // could not be kept, an error.
+  bool write_once(unsigned n, const base::UniqueFd& image, std::uint64_t at) {
+    bench_.must("read of the origin", -read_at(device_.get(), old_.span(), at));
+    std::fill(new_.span().begin(), new_.span().end(), static_cast<std::uint8_t>(0x40 + n % 64));
+    const bool reached = call("write", n, {0, -ENOMEM}, [&] {
+      const int written = write_at(device_.get(), new_.span(), at);
+      // Workers serve the image too, and store while it is read.
+      if (in_workers_) read_at(image.get(), seen_.span(), at);
+      return -static_cast<std::int64_t>(written);
+    });
+    bench_.must("read of the origin", -read_at(device_.get(), seen_.span(), at));
+    bench_.cases.truth("origin", nth(n) + ": holds what was written to it",
+                       same(seen_, result_ == 0 ? new_ : old_));
+    const int error = read_at(image.get(), seen_.span(), at);
+    bench_.cases.result("image", nth(n) + ": read", {0, -EIO}, -error);
+    if (error == 0) {
+      bench_.cases.truth("image", nth(n) + ": shows the old data", same(seen_, old_));
+    }
+    return reached;
+  }
+
+  AbiBench& bench_;
+  const Subject& origin_;
+  base::UniqueFd device_;
+  AlignedMemory old_;
+  AlignedMemory new_;
+  AlignedMemory seen_;
+  std::int64_t result_ = 0;
+  bool in_workers_ = false;
+};
+
+}  // namespace
+
+FailureCounts failing_calls(AbiBench& bench, const std::string& which) {
+  allow_allocation_failures();
+  FailureCounts counts;
+  Trial trial(bench);
+  const auto wanted = [&](const char* call) { return which == "all" || which == call; };
+  if (wanted("create")) counts.sites += trial.create();
+  if (wanted("append")) counts.sites += trial.append();
+  if (wanted("take")) counts.sites += trial.take();
+  if (wanted("write")) counts.sites += trial.write(false);
+  if (wanted("destroy")) counts.sites += trial.destroy();
+  if (wanted("workers")) counts.worker_sites += trial.write(true);
+  return counts;
+}
+
+}  // namespace snapbed::agent

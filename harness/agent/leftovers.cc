@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/leftovers.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+
+namespace snapbed::agent {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr auto kGoneLimit = std::chrono::seconds(5);  // threads and nodes end a little later
+constexpr std::size_t kPageBytes = 4096;
+constexpr const char* kLeakFile = "/sys/kernel/debug/kmemleak";
+constexpr std::chrono::milliseconds kLeakAge{6000};  // kmemleak passes over objects of 5 s
+constexpr std::uint64_t kLeakScans = 2;
+constexpr std::size_t kLeakLines = 14;  // of a report that are told
+
+// A file of /proc or /sys; empty when there is none. Their size says nothing.
+std::string text_of(const fs::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+class Search {
+ public:
+  Search(std::string module, Leftovers& left) : module_(std::move(module)), left_(left) {}
+
+  // Entries of a folder whose name begins with the module's.
+  void folder(const fs::path& path, const std::string& what) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) return;
+    ++left_.looked;
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with(module_)) left_.found.push_back(what + " " + entry.path().string());
+    }
+  }
+  // Words of a file that begin with the module's name.
+  void file(const fs::path& path) {
+    std::istringstream words(text_of(path));
+    if (words.str().empty()) return;
+    ++left_.looked;
+    for (std::string word; words >> word;) {
+      if (word.starts_with(module_)) {
+        left_.found.push_back("\"" + word + "\" in " + path.string());
+      }
+    }
+  }
+  void threads() {
+    ++left_.looked;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator("/proc", error)) {
+      const std::string comm = text_of(entry.path() / "comm");
+      if (comm.starts_with(module_)) {
+        left_.found.push_back("thread " + comm.substr(0, comm.find('\n')));
+      }
+    }
+  }
+  // A disk's pages go with its last opener: a page that stays says that there is one.
+  void disk(const std::string& path) {
+    std::error_code error;
+    const fs::path node = fs::canonical(path, error);
+    if (error || !fs::is_empty("/sys/block" / node.filename() / "holders", error) || error) return;
+    ++left_.looked;
+    if (is_held(path)) left_.found.push_back("an open file of disk " + path);
+  }
+
+ private:
+  static bool is_held(const std::string& path) {
+    std::array<char, kPageBytes> page;
+    const auto open_it = [&] {
+      base::UniqueFd device(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!device) base::throw_errno("open of " + path);
+      return device;
+    };
+    if (::pread(open_it().get(), page.data(), page.size(), 0) < 0) {
+      base::throw_errno("read of " + path);
+    }
+    const base::UniqueFd device = open_it();
+    // Without access, so that locking all our memory does not read the page in.
+    void* at = ::mmap(nullptr, kPageBytes, PROT_NONE, MAP_SHARED, device.get(), 0);
+    if (at == MAP_FAILED) base::throw_errno("mmap of " + path);
+    unsigned char there = 0;
+    const int result = ::mincore(at, kPageBytes, &there);
+    ::munmap(at, kPageBytes);
+    if (result != 0) base::throw_errno("mincore of " + path);
+    return (there & 1U) != 0;
+  }
+
+  std::string module_;
+  Leftovers& left_;
+};
+
+Leftovers look(const std::string& module, const std::vector<std::string>& disks) {
+  Leftovers left;
+  Search search(module, left);
+  search.folder("/sys/module", "folder");
+  search.folder("/sys/kernel/slab", "cache");
+  search.folder("/dev", "node");
+  search.folder("/sys/block", "disk");
+  search.folder("/sys/class", "class");
+  search.folder("/sys/class/misc", "device");
+  search.folder("/sys/kernel/debug", "folder");
+  search.file("/proc/slabinfo");
+  search.file("/proc/devices");
+  search.file("/proc/misc");
+  search.file("/proc/modules");
+  search.threads();
+  for (const std::string& disk : disks) search.disk(disk);
+  return left;
+}
+
+// True when a line of a backtrace is an address at `place`, which has lost its name by now, or one
+// of the kernel's functions for filters.
+bool is_ours(const std::string& line, const ModulePlace& place) {
+  if (line.find("blkfilter") != std::string::npos) return true;
+  for (auto at = line.find("0xffff"); at != std::string::npos; at = line.find("0xffff", at + 1)) {
+    const std::uint64_t address = std::stoull(line.substr(at), nullptr, 16);
+    if (address >= place.first && address < place.end) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+ModulePlace module_place(const std::string& modules, const std::string& name) {
+  std::istringstream lines(modules);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string module;
+    std::string skipped;
+    std::string address;
+    std::uint64_t bytes = 0;
+    words >> module >> bytes >> skipped >> skipped >> skipped >> address;
+    if (module != name || address.empty()) continue;
+    const std::uint64_t first = std::stoull(address, nullptr, 16);
+    return {first, first + bytes};
+  }
+  return {};
+}
+
+ModulePlace loaded_place(const std::string& name) {
+  return module_place(text_of("/proc/modules"), name);
+}
+
+Leftovers leftovers(const std::string& module, const std::vector<std::string>& disks) {
+  const auto limit = base::Deadline::after(kGoneLimit);
+  Leftovers left = look(module, disks);
+  while (!left.found.empty() && !limit.passed()) left = look(module, disks);
+  return left;
+}
+
+void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory& lost) {
+  std::istringstream lines(text);
+  std::string report;
+  std::size_t count = 0;
+  bool ours = false;
+  const auto close = [&] {
+    if (report.empty()) return;
+    if (ours)
+      lost.found.push_back(report);
+    else
+      ++lost.foreign;
+  };
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("unreferenced object")) {
+      close();
+      report.clear();
+      count = 0;
+      ours = false;
+    } else if (is_ours(line, place)) {
+      ours = true;
+    }
+    if (count++ < kLeakLines) report += (report.empty() ? "" : "; ") + line;
+  }
+  close();
+}
+
+LostMemory lost_memory(const ModulePlace& place) {
+  LostMemory lost;
+  std::error_code error;
+  if (!fs::exists(kLeakFile, error)) return lost;
+  const auto old_enough = base::Deadline::after(kLeakAge);
+  bool last = false;
+  while (lost.scans < kLeakScans || !last) {
+    last = old_enough.passed();
+    const base::UniqueFd file(::open(kLeakFile, O_WRONLY | O_CLOEXEC));
+    const int failure = file ? base::write_all(file.get(), "scan") : errno;
+    if (failure != 0) base::throw_errno(std::string("scan by ") + kLeakFile, failure);
+    ++lost.scans;
+  }
+  read_kmemleak(text_of(kLeakFile), place, lost);
+  return lost;
+}
+
+}  // namespace snapbed::agent

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What is still there of a module after it was unloaded.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace snapbed::agent {
+
+// Where a loaded module's code lies, from /proc/modules; {0, 0} when it is not loaded.
+struct ModulePlace {
+  std::uint64_t first = 0;
+  std::uint64_t end = 0;
+};
+ModulePlace module_place(const std::string& modules, const std::string& name);  // pure
+ModulePlace loaded_place(const std::string& name);
+
+struct Leftovers {
+  std::uint64_t looked = 0;        // places looked at
+  std::vector<std::string> found;  // in words
+};
+// Looks for slab caches, threads, nodes and entries of /sys and /proc that bear the module's name,
+// and for each disk of `disks` whether anybody has it open. Waits a little for what goes by itself.
+Leftovers leftovers(const std::string& module, const std::vector<std::string>& disks);
+
+// Memory that nobody points to, allocated by code at `place` or on behalf of filters.
+struct LostMemory {
+  std::uint64_t scans = 0;         // 0: the kernel has no kmemleak
+  std::uint64_t foreign = 0;       // objects of others
+  std::vector<std::string> found;  // in words
+};
+LostMemory lost_memory(const ModulePlace& place);
+// The part of it that reads kmemleak's text. Pure.
+void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory& lost);
+
+}  // namespace snapbed::agent

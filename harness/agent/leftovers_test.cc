@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the kernel says of modules and of lost memory, read from its own words.
+#include "agent/leftovers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/case_log.h"
+
+namespace snapbed::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(ModulePlace, IsReadFromTheModulesOwnLine) {
+  const std::string modules =
+      "other 4096 0 - Live 0xffffffffc0000000\n"
+      "blksnap 98304 1 - Live 0xffffffffc0210000 (O)\n";
+  const ModulePlace place = module_place(modules, "blksnap");
+  EXPECT_EQ(place.first, 0xffffffffc0210000U);
+  EXPECT_EQ(place.end, 0xffffffffc0210000U + 98304);
+  EXPECT_EQ(module_place(modules, "blk").end, 0U);
+}
+
+TEST(Kmemleak, ObjectsOfTheModuleAndOfOthersAreToldApart) {
+  const std::string text =
+      "unreferenced object 0xffff888004512400 (size 96):\n"
+      "  comm \"snapbed-agent\", pid 77, jiffies 4294938291 (age 9.100s)\n"
+      "  backtrace:\n"
+      "    [<000000006ae5b1b7>] kmalloc_trace+0x25/0xb0\n"
+      "    [<000000000b1d2f4e>] 0xffffffffc0211234\n"
+      "unreferenced object 0xffff888004512800 (size 512):\n"
+      "  backtrace:\n"
+      "    [<000000006ae5b1b7>] ext4_fill_super+0x25/0xb0\n"
+      "unreferenced object 0xffff888004512c00 (size 64):\n"
+      "  backtrace:\n"
+      "    [<000000006ae5b1b7>] blkfilter_attach+0x25/0xb0\n";
+  LostMemory lost;
+  read_kmemleak(text, {0xffffffffc0210000, 0xffffffffc0228000}, lost);
+  EXPECT_EQ(lost.foreign, 1U);
+  EXPECT_THAT(lost.found, ElementsAre(HasSubstr("(size 96)"), HasSubstr("(size 64)")));
+}
+
+TEST(Kmemleak, AnAddressBesideTheModuleIsAnothers) {
+  LostMemory lost;
+  read_kmemleak("unreferenced object 0xffff888004512400 (size 96):\n    [<0>] 0xffffffffc0228000\n",
+                {0xffffffffc0210000, 0xffffffffc0228000}, lost);
+  EXPECT_EQ(lost.foreign, 1U);
+  EXPECT_TRUE(lost.found.empty());
+}
+
+TEST(ResultText, NamesErrorsAndShowsValues) {
+  EXPECT_EQ(result_text(0), "0");
+  EXPECT_EQ(result_text(17), "17");
+  EXPECT_EQ(result_text(-EOPNOTSUPP), "EOPNOTSUPP");
+  EXPECT_EQ(result_text(-5000), "-5000");
+}
+
+}  // namespace
+}  // namespace snapbed::agent
