@@ -6,10 +6,6 @@
  * A write to the origin asks diff_area_secure() with its range.  What nobody has
  * claimed is claimed and read; the bio is parked on the first copy it needs and
  * looks again when that has ended.  The store follows behind.
- *
- * Locks, outer first: diff_area.lock is never held together with another;
- * chunk.lock -> nothing; xarray lock -> nothing; diff_storage.lock ->
- * event_queue.lock.
  */
 #ifndef BLKSNAP_DIFF_AREA_H
 #define BLKSNAP_DIFF_AREA_H

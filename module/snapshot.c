@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Locks, outer first: snapshots_lock (the list, never held across anything that
- * waits); snapshot.lock (the state of one, held through its calls) -> trackers
- * -> map.  No other snapshot's call needs a lock that is held while a device is
- * frozen or drained.
+ * snapshot.lock is held through a call on one snapshot; snapshots_lock guards the
+ * list and is never held across anything that waits.  No other snapshot's call
+ * needs a lock that is held while a device is frozen or drained.  The order of all
+ * locks is in docs/design.md.
  */
 #include <linux/blk-filter.h>
 #include <linux/blkdev.h>
