@@ -61,6 +61,9 @@ class Agent {
   Result md_create(const Step& step);
   Result md_stop(const Step& step);
   Result dm_create(const Step& step);
+  Result dm_reload(const Step& step);
+  Result dm_suspend(const Step& step);
+  Result dm_resume(const Step& step);
   Result dm_remove(const Step& step);
   // steps_snapshot.cc
   Result create(const Step& step);
@@ -100,6 +103,8 @@ class Agent {
   abi::DeviceId device_id(const std::string& name);
   // A program with its output on the console; how it ended as a number: exit code, or 128 + signal.
   int run_program(const std::vector<std::string>& argv, const Step& step);
+  // The step's table in a file for dmsetup; waits for the devices it names.
+  std::string dm_table(const Step& step);
 
   const plan::Plan& plan_;
   Marks& marks_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Steps that try the interface itself, and the search for what an unloaded module has left.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -84,7 +85,11 @@ Agent::Result Agent::fail_allocations(const Step& step) {
 }
 
 Agent::Result Agent::rmmod(const Step& step) {
-  control_.reset();  // an open control node would hold the module
+  // An open control node would hold the module. Threads that fetch events use it.
+  if (std::none_of(snapshots_.begin(), snapshots_.end(),
+                   [](const auto& entry) { return entry.second.events != nullptr; })) {
+    control_.reset();
+  }
   const ModulePlace place = loaded_place(kModuleName);
   const int error = remove_module(kModuleName);
   if (error != 0) return {{"result", error}};

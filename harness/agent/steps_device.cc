@@ -113,15 +113,34 @@ Agent::Result Agent::md_stop(const Step& step) {
   return {{"result", ::ioctl(array.get(), STOP_ARRAY, nullptr) == 0 ? 0 : errno}};
 }
 
-Agent::Result Agent::dm_create(const Step& step) {
-  const std::string name = step.args.at("name");
+std::string Agent::dm_table(const Step& step) {
   const std::string table = substitute_devices(step.args.at("table"), plan_.devices);
   for (const auto& [device, entry] : plan_.devices) {
     if (table.find(entry.path) != std::string::npos) device_path(device);
   }
-  const std::string file = "/tmp/" + name + ".table";
+  const std::string file = "/tmp/" + step.args.at("name").get<std::string>() + ".table";
   base::write_file(file, table + "\n");
-  return {{"result", run_program({"dmsetup", "create", name, file}, step)}};
+  return file;
+}
+
+Agent::Result Agent::dm_create(const Step& step) {
+  const std::string file = dm_table(step);
+  return {{"result", run_program({"dmsetup", "create", step.args.at("name"), file}, step)}};
+}
+
+Agent::Result Agent::dm_reload(const Step& step) {
+  const std::string file = dm_table(step);
+  const int code = run_program({"dmsetup", "reload", step.args.at("name"), file}, step);
+  return code == 0 ? dm_resume(step) : Result{{"result", code}};
+}
+
+Agent::Result Agent::dm_suspend(const Step& step) {
+  const std::vector<std::string> argv = {"dmsetup", "suspend", "--nolockfs", step.args.at("name")};
+  return {{"result", run_program(argv, step)}};
+}
+
+Agent::Result Agent::dm_resume(const Step& step) {
+  return {{"result", run_program({"dmsetup", "resume", step.args.at("name")}, step)}};
 }
 
 Agent::Result Agent::dm_remove(const Step& step) {

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/fatal.h"
+#include "agent/killed_call.h"
 #include "agent/text.h"
 #include "base/error.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr auto kEventEndLimit = std::chrono::seconds(30);
 constexpr auto kEventLimit = std::chrono::seconds(30);
+constexpr auto kKilledLimit = std::chrono::seconds(30);
 constexpr auto kImageLimit = std::chrono::seconds(10);
 constexpr int kCollectAttempts = 8;  // the needed count may change between two calls
 
@@ -63,7 +65,7 @@ Agent::Result Agent::create(const Step& step) {
   created.id = argument.id;
   created.devices = names;
   created.images.clear();
-  start_events(step, created, names, ids);
+  if (step.args.value("events", "yes") == "yes") start_events(step, created, names, ids);
   return {{"result", 0}, {"id", hex(argument.id)}};
 }
 
@@ -97,6 +99,10 @@ Agent::Result Agent::append(const Step& step) {
 
 Agent::Result Agent::take(const Step& step) {
   abi::SnapshotId argument{snapshot(step).id};
+  if (step.args.value("killed", "no") == "yes") {
+    return {{"result", call_and_kill(control(), abi::kSnapshotTake, &argument,
+                                     step_deadline(step, kKilledLimit))}};
+  }
   return {{"result", -control().call(abi::kSnapshotTake, &argument)}};
 }
 

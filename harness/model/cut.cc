@@ -205,6 +205,7 @@ class Cut {
   std::string describe_constraint(const Constraint& constraint) const;
   void add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash);
   bool explained(const BadRange& bad, const Copy& copy) const;
+  bool cut_off(const BadRange& bad, const Copy& copy) const;
   std::string take_text() const {
     return fmt::format("TAKE of {} lies in stamps [{}, {}], {} quiet intervals", snapshot_.name,
                        window_.take.first, window_.take.last, window_.quiet.size());
@@ -403,12 +404,23 @@ void Cut::judge_in(std::size_t p, const Request& request) {
   }
 }
 
+// What lies beyond the end of a device that was made smaller during the hold cannot be read.
+bool Cut::cut_off(const BadRange& bad, const Copy& copy) const {
+  const std::string& device = snapshot_.places[copy.device].device;
+  return std::any_of(facts_.history.resizes.begin(), facts_.history.resizes.end(),
+                     [&](const Resize& resize) {
+                       return resize.device == device && resize.called > snapshot_.take_called &&
+                              resize.called < copy.returned && bad.first >= resize.sectors;
+                     });
+}
+
 // -EIO is right only where CORRUPTED was delivered or a request below failed.
 bool Cut::explained(const BadRange& bad, const Copy& copy) const {
   if (snapshot_.corrupted()) return true;
   const Place& place = snapshot_.places[copy.device];
   const std::uint64_t first = place.first + bad.first;
   if (window_.exempt[copy.device].all(first, bad.count)) return true;
+  if (cut_off(bad, copy)) return true;
   constexpr std::uint64_t kCopyUnit =
       16384;  // sectors: a failed read loses at most its chunk (8 MiB)
   for (const Request& request : facts_.journal.requests) {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Check `events`: LOW_FREE_SPACE comes right after CREATE and then at most once per APPEND, asks
-// for diff_storage_minimum sectors; CORRUPTED comes once per device, with an errno, and only where
-// the plan waits for it or a rule made a request fail.
+// Check `events`: LOW_FREE_SPACE comes right after CREATE and then at most once per APPEND, not
+// before the storage is low and not after it overflowed, asks for diff_storage_minimum sectors;
+// CORRUPTED comes once per device, with an errno, and only where the plan waits for it or a rule
+// made a request fail.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 
 #include "model/checks.h"
+#include "model/free_space.h"
 
 namespace snapbed::model {
 
@@ -16,7 +18,7 @@ namespace {
 class Events {
  public:
   Events(const Facts& facts, const Snapshot& snapshot, CheckResult& result)
-      : facts_(facts), snapshot_(snapshot), result_(result) {}
+      : facts_(facts), snapshot_(snapshot), space_(facts, snapshot), result_(result) {}
 
   void judge() {
     std::uint64_t low = 0;
@@ -28,6 +30,7 @@ class Events {
         judge_corrupted(event, ++corrupted[event.device]);
       }
     }
+    judge_untold(corrupted);
     const std::uint64_t minimum = storage_minimum();
     // A snapshot destroyed at once may go before anybody fetched its event: a whole copy is time
     // enough.
@@ -64,11 +67,52 @@ class Events {
       add(event.seen, fmt::format("LOW_FREE_SPACE number {} came after only {} calls of "
                                   "APPEND_STORAGE: one after CREATE and one per append are right",
                                   nth, appended));
+    } else if (nth > 1) {
+      judge_early(event, nth);
     }
+    last_low_ = event.seen;
+  }
+
+  // After an append LOW is due below half of what was free then, and below half of what LOW asks
+  // for. The journal bounds both; it is early when no append since the last one explains it.
+  void judge_early(const Event& event, std::uint64_t nth) {
+    // CREATE and every append arm it once. Appends that the older ones need not all have used may
+    // have armed this one, long ago.
+    const auto before =
+        static_cast<std::uint64_t>(std::count_if(snapshot_.appends.begin(), snapshot_.appends.end(),
+                                                 [&](Stamp called) { return called < last_low_; }));
+    if (before > nth - 2) return;
+    std::string bounds;
+    for (const Stamp append : space_.appends()) {
+      if (append < last_low_ || append > event.seen) continue;
+      const std::uint64_t free = space_.at_least(append, event.seen);
+      const std::uint64_t below = std::min(storage_minimum(), space_.at_most(append)) / 2;
+      if (free < below || below == 0) return;
+      bounds =
+          fmt::format("{} sectors or more were free, and it is due below {} or less", free, below);
+    }
+    if (bounds.empty()) return;
+    add(event.seen, "LOW_FREE_SPACE came early: " + bounds);
+  }
+
+  // An overflow without a word: the client had no chance to append.
+  void judge_missing(const Event& corrupted) {
+    constexpr std::int64_t kNoSpace = 28;
+    if (corrupted.value != kNoSpace) return;
+    Stamp since = snapshot_.create_called;
+    for (const Stamp append : space_.appends()) {
+      if (append < corrupted.seen && space_.used(append)) since = append;
+    }
+    if (last_low_ != 0 && last_low_ > since) return;
+    add(corrupted.seen,
+        fmt::format("the storage overflowed, and no LOW_FREE_SPACE had come since stamp {}, the "
+                    "call of {}",
+                    since, since == snapshot_.create_called ? "CREATE" : "the last APPEND"));
   }
 
   void judge_corrupted(const Event& event, int nth) {
     ++result_.exercised["corrupted"];
+    judge_missing(event);
     if (snapshot_.place_of(event.device) == kNoIndex) {
       add(event.seen, "CORRUPTED names device \"" + event.device + "\", which is no member");
     }
@@ -85,6 +129,36 @@ class Events {
                       "request had failed",
                       event.device, event.value));
     }
+  }
+
+  // A store that failed corrupts the snapshot, and every device of it is told so. Told when? A copy
+  // made meanwhile is time enough.
+  void judge_untold(const std::map<std::string, int>& corrupted) {
+    const journal::Request* failed = failed_store();
+    if (failed == nullptr) return;
+    const bool time =
+        std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(),
+                    [&](const Copy& copy) { return copy.finished && copy.called > failed->end; });
+    if (!time) return;
+    for (const Place& place : snapshot_.places) {
+      if (corrupted.contains(place.device)) continue;
+      add(failed->end, fmt::format("a store failed at stamp {}, and no CORRUPTED of {} ever came",
+                                   failed->end, place.device));
+    }
+  }
+
+  const journal::Request* failed_store() const {
+    for (const StorageRange& range : snapshot_.storage) {
+      if (!range.ok || facts_.journal.disks[range.disk].role != journal::Role::storage) continue;
+      for (const journal::Request* request : facts_.disks[range.disk].changes) {
+        if (request->error != 0 && request->begin > range.from &&
+            request->end < snapshot_.destroy_called && request->first < range.first + range.count &&
+            range.first < request->first + request->count) {
+          return request;
+        }
+      }
+    }
+    return nullptr;
   }
 
   bool expected(const Event& event) const {
@@ -109,6 +183,8 @@ class Events {
 
   const Facts& facts_;
   const Snapshot& snapshot_;
+  FreeSpace space_;
+  Stamp last_low_ = 0;  // when the newest LOW so far was seen
   CheckResult& result_;
 };
 

@@ -138,6 +138,11 @@ class Teller {
     if (step.op == "remove_tracker" && run.succeeded()) {
       tracked_.erase(step.args.at("device").get<std::string>());
     }
+    if (step.op == "dm_create" || step.op == "dm_reload") tell_size(step, run);
+    // Whatever bears the name next is another device.
+    if (step.op == "dm_remove" && run.succeeded()) {
+      tracked_.erase(step.args.at("name").get<std::string>());
+    }
     if (step.op == "create") tell_create(step, run);
     if (step.op == "mark_dirty") tell_dirty(step, run);
     if (!step.args.contains("snapshot")) return;
@@ -176,18 +181,33 @@ class Teller {
     snapshot.created = run.returned;
     for (const json& device : step.args.at("devices")) {
       const std::string name = device.get<std::string>();
-      snapshot.places.push_back(history_.place(name));
-      if (!tracked_.contains(name)) start_generation(name, run.called, false);
+      snapshot.places.push_back(history_.place_at(name, run.called));
+      if (!tracked_.contains(name)) start_generation(snapshot.places.back(), run.called, false);
     }
     snapshot.number.resize(snapshot.places.size());
     snapshot.generation.resize(snapshot.places.size());
     history_.snapshots.push_back(std::move(snapshot));
   }
 
-  void start_generation(const std::string& device, Stamp from, bool wrapped) {
-    tracked_[device] = history_.generations.size();
-    history_.generations.push_back(
-        {device, static_cast<std::uint32_t>(history_.generations.size()), from, wrapped, {}});
+  void tell_size(const plan::Step& step, const StepRun& run) {
+    const std::string name = step.args.at("name").get<std::string>();
+    if (!run.succeeded()) return;
+    const Place& place = history_.place(name);
+    const std::uint64_t sectors = step.args.value("sectors", place.sectors);
+    if (step.op == "dm_reload" && sectors > journal_.disks[place.disk].sectors - place.first) {
+      throw BrokenRecord(fmt::format("step {} makes {} larger than its disk", step.id, name));
+    }
+    history_.resizes.push_back({name, run.called, sectors});
+  }
+
+  void start_generation(const Place& place, Stamp from, bool wrapped) {
+    tracked_[place.device] = history_.generations.size();
+    history_.generations.push_back({place.device,
+                                    static_cast<std::uint32_t>(history_.generations.size()),
+                                    from,
+                                    wrapped,
+                                    place.sectors,
+                                    {}});
   }
 
   void tell_append(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
@@ -211,11 +231,14 @@ class Teller {
     snapshot.take_returned = run.returned;
     const std::size_t index = static_cast<std::size_t>(&snapshot - history_.snapshots.data());
     for (std::size_t i = 0; i < snapshot.places.size(); ++i) {
-      const std::string& device = snapshot.places[i].device;
+      Place& place = snapshot.places[i];
+      const std::string device = place.device;
+      place = history_.place_at(device, run.called);
       constexpr std::size_t kLastNumber = 255;
-      if (!tracked_.contains(device)) start_generation(device, snapshot.create_called, false);
-      if (history_.generations[tracked_[device]].takes.size() == kLastNumber) {
-        start_generation(device, run.called, true);
+      if (!tracked_.contains(device)) start_generation(place, snapshot.create_called, false);
+      const Generation& before = history_.generations[tracked_[device]];
+      if (before.takes.size() == kLastNumber || before.sectors != place.sectors) {
+        start_generation(place, run.called, true);
       }
       Generation& generation = history_.generations[tracked_[device]];
       generation.takes.push_back(index);
@@ -430,6 +453,14 @@ const Place& History::place(const std::string& device) const {
                                   [&](const Place& place) { return place.device == device; });
   if (found == places.end()) throw BrokenRecord("the plan has no device " + device);
   return *found;
+}
+
+Place History::place_at(const std::string& device, Stamp called) const {
+  Place place = this->place(device);
+  for (const Resize& resize : resizes) {
+    if (resize.device == device && resize.called <= called) place.sectors = resize.sectors;
+  }
+  return place;
 }
 
 History tell(const Journal& journal, std::uint32_t cycle) {

@@ -121,6 +121,13 @@ struct Event {
   Stamp seen = kNever;  // begin of the mark that reports it
 };
 
+// A device that was given another size.
+struct Resize {
+  std::string device;
+  Stamp called = kNever;
+  std::uint64_t sectors = 0;
+};
+
 struct Snapshot {
   std::string name;
   std::uint32_t cycle = 0;  // of its CREATE
@@ -147,12 +154,14 @@ struct Snapshot {
   bool corrupted() const;
 };
 
-// The tracker of one device from the CREATE that made it (or the wrap of the number) on.
+// The tracker of one device from the CREATE that made it on, or from a TAKE that met the last
+// number or another size.
 struct Generation {
   std::string device;
   std::uint32_t index = 0;
-  Stamp tracked_from = kNever;  // call of the CREATE; for a wrap the TAKE's
-  bool wrapped = false;
+  Stamp tracked_from = kNever;     // call of the CREATE; when wrapped the TAKE's
+  bool wrapped = false;            // it began in a TAKE
+  std::uint64_t sectors = 0;       // of the device
   std::vector<std::size_t> takes;  // index in History::snapshots, number = position + 1
 };
 
@@ -163,11 +172,14 @@ struct History {
   std::vector<Snapshot> snapshots;  // in the order of CREATE
   std::vector<Generation> generations;
   std::vector<OwnChange> dirtied;  // mark_dirty; device indexes History::places
-  std::vector<Place> places;       // every device of the plan
+  std::vector<Place> places;       // every device of the plan, in its first size
+  std::vector<Resize> resizes;     // in the order of their steps
   Stamp horizon = kNever;          // nothing that begins later is judged
   Stamp inserted = kNever;         // first call of insmod; kNever without one
 
   const Place& place(const std::string& device) const;
+  // With the size that the device had when a step was called.
+  Place place_at(const std::string& device, Stamp called) const;
 };
 
 // `journal` as with_devices() of devices.h gives it. Throws BrokenRecord. `cycle`: everything up to

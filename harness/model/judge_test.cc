@@ -394,7 +394,7 @@ TEST(Events, ACorruptedThatNobodyExpectsIsFound) {
   Story story;
   story.before_destroy = [&] {
     story.b.mark(plan::MarkKind::event, 0,
-                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 5}});
   };
   expect_only(story.run(), "events", "no step waits for it");
 }
@@ -506,7 +506,7 @@ TEST(Corrupted, LostSectorsMayGiveErrorsButNoOtherData) {
     story.stored = journal::sector_hash(journal::SectorBytes{});
     story.before_copy_2 = [&] {
       story.b.mark(plan::MarkKind::event, 0,
-                   {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+                   {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 5}});
       story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
       const std::uint32_t id = story.b.call(
           "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", story.evidence_base}});
@@ -533,7 +533,7 @@ TEST(Corrupted, AStoreAfterItsDeliveryIsFound) {
   Story story;
   story.before_destroy = [&] {
     story.b.mark(plan::MarkKind::event, 0,
-                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 5}});
     story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
     story.b.write(story.store, 40, {story.image[8]});
   };

@@ -56,7 +56,7 @@ class Bounds {
         if (place.device == place_.device) add_own(change);
       }
     }
-    // The wrap cleared the maps in the middle of TAKE: what the first number holds is immaterial.
+    // The maps were cleared in the middle of TAKE: what the first number holds is immaterial.
     if (generation_.wrapped && number_ == 1) std::fill(bounds_.may.begin(), bounds_.may.end(), 1);
     return std::move(bounds_);
   }

@@ -73,7 +73,8 @@ class Origin {
 
   // Every sector that the step promises got its content between the step's marks.
   void judge_step(const plan::Step& step, const StepRun& run) {
-    const Place& place = facts_.history.place(step.args.at("device").get<std::string>());
+    const Place place =
+        facts_.history.place_at(step.args.at("device").get<std::string>(), run.called);
     if (!place.recorded) return;
     std::vector<plan::Range> ranges;
     if (step.op == "write") {

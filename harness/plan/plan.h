@@ -97,7 +97,7 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //
 //   selftest {device}                  prove that a write, a discard, a write-zeroes and a flush of the exact ranges arrive:
 //                                      in this order on sectors [64,72) write, [128,192) discard, [256,320) write zeroes, then flush.
-//   insmod {} / rmmod {}               the module under test. rmmod retries EBUSY/EAGAIN never.
+//   insmod {} / rmmod {}               the module under test. rmmod retries EBUSY/EAGAIN never; without live event threads it closes the control node first.
 //                                      What is left of the module gives `leak` marks; -> {looked, left, kmemleak_scans, kmemleak_foreign}.
 //   fio_start {name, job, iodepth..}   `job` is the fio file's text; --output-format=json; returns once fio runs.
 //   fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}.
@@ -108,6 +108,8 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   flush {device}
 //   mkfs {device, type, options}       type ext4 or xfs. mount {device, type, at, options} / umount {at}
 //   dm_create {name, table}            `table` with %name% for a device's path, e.g. "0 20480 linear %data0% 2048"
+//   dm_reload {name, table, sectors}    load another table and resume: the device has `sectors` from then on. dm_suspend {name} / dm_resume {name}: what has not
+//                                      reached the disk waits in between; file systems are not frozen.
 //   dm_remove {name}
 //   partition {device, parts:[{name, number, first, count}]}      an MBR of primary partitions, read by the kernel; /dev/snapbed/NAME for each.
 //   md_create {name, number, level, chunk_sectors, devices:[name]} / md_stop (the same)      an array without superblocks at /dev/mdNUMBER,
@@ -119,8 +121,9 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //                                      SNAPSHOT_CREATE -> {id:hex}. Starts an event thread for the snapshot: each event gives an `event` mark. With
 //                                      `low`, each LOW event is answered by APPEND of `pieces` ranges of `piece` sectors, bump-allocated from `first` on, not past `limit`;
 //                                      each such append gives marks append_begin {snapshot, device, ranges} and append_end {snapshot, result}.
+//                                      With events:"no" nobody fetches events and no file of ours is open in between.
 //   append {snapshot, device, ranges:[[first,count],...]}
-//   take {snapshot}
+//   take {snapshot, killed?:"yes"}     with `killed` a child calls it and gets SIGKILL once it sleeps in it: result EINTR, or the call's own when it was faster.
 //   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or missing pairing is result EPROTO
 //   collect_trackers {}                -> {trackers:[names seen], foreign: count of others}
 //   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?}

@@ -57,13 +57,14 @@ class Builder {
     if (step.op == "fio_start") step.args["job"] = fio_text(step);
     if (step.op == "dm_create" || step.op == "md_create" || step.op == "md_stop") add_making(step);
     if (step.op == "partition") gather_parts(step);
+    if (step.op == "dm_reload") reload(step);
     if (step.op == "create") gather_low(step);
     if (step.op == "copy_image") {
       rename(step, "block", "block_bytes");
       step.args["base"] = built_.evidence_sectors;
       built_.evidence_sectors += step.args.contains("count")
                                      ? step.args["count"].get<std::uint64_t>()
-                                     : device_sectors(scenario_, step.args["device"]);
+                                     : most_sectors(step.args["device"]);
     }
     if (step.op == "read_map") rename(step, "window", "window_bytes");
     if (step.op == "write" || step.op == "write_image") {
@@ -107,6 +108,21 @@ class Builder {
     }
   }
 
+  void reload(plan::Step& step) {
+    rename(step, "size", "sectors");
+    const plan::Device& device = built_.plan.devices.at(step.args["name"]);
+    step.args["table"] = "0 " + std::to_string(step.args["sectors"].get<std::uint64_t>()) +
+                         " linear %" + device.disk + "% " + std::to_string(device.first);
+    std::uint64_t& most = grown_[step.args["name"]];
+    most = std::max(most, step.args["sectors"].get<std::uint64_t>());
+  }
+
+  // The largest size that the device has had so far.
+  std::uint64_t most_sectors(const std::string& device) const {
+    const auto grown = grown_.find(device);
+    return std::max(device_sectors(scenario_, device), grown == grown_.end() ? 0 : grown->second);
+  }
+
   void gather_low(plan::Step& step) const {
     nlohmann::json low;
     if (step.args.contains("low")) {
@@ -146,6 +162,7 @@ class Builder {
 
   const Scenario& scenario_;
   Built built_;
+  std::map<std::string, std::uint64_t> grown_;  // linear device -> its largest reload, sectors
 };
 
 }  // namespace

@@ -93,6 +93,16 @@ TEST(PlanBuild, TheSelftestTakesADiskThatTakesDiscards) {
   EXPECT_EQ(build_plan(scenario, 1, 1).plan.steps.front().args["device"], "data");
 }
 
+TEST(PlanBuild, AReloadedDeviceHasRoomForItsLargestImage) {
+  Scenario scenario = sample();
+  scenario.cycle.insert(scenario.cycle.begin(),
+                        {0, "dm_reload", {{"name", "lin"}, {"size", 6144}}, {0}});
+  const Built built = build_plan(scenario, 1, 1);
+  EXPECT_EQ(built.plan.steps[3].args["table"], "0 6144 linear %data% 2048");
+  EXPECT_EQ(built.plan.steps[3].args["sectors"], 6144);
+  EXPECT_EQ(built.evidence_sectors, 8192U + 6144U);
+}
+
 TEST(PlanBuild, IsAFunctionOfSeedAndCycles) {
   const Scenario scenario = sample();
   const auto text = [&](std::uint64_t seed, std::uint32_t cycles) {

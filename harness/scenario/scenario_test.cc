@@ -168,6 +168,22 @@ TEST(Scenario, DevicesThatCannotBeAreRefused) {
               ::testing::StrEq("accepted"));
 }
 
+TEST(Scenario, ARepetitionIsUnrolled) {
+  const Scenario scenario =
+      read(changed("cycle = [",
+                   "cycle = [{repeat = 3, steps = [\"flush device=data0\", {repeat = 2, steps = "
+                   "[\"collect_trackers\"]}]},"));
+  ASSERT_EQ(scenario.cycle.size(), 6U + 9U);
+  EXPECT_EQ(scenario.cycle[0].op, "flush");
+  EXPECT_EQ(scenario.cycle[2].op, "collect_trackers");
+  EXPECT_EQ(scenario.cycle[3].op, "flush");
+  EXPECT_THAT(error_of(changed("cycle = [", "cycle = [{repeat = 3},")), HasSubstr("no \"steps\""));
+  EXPECT_THAT(error_of(changed("cycle = [",
+                               "cycle = [{repeat = 20000, steps = [\"take\", "
+                               "\"destroy\"]},")),
+              HasSubstr("makes 40000 steps; expected at most 20000"));
+}
+
 TEST(Scenario, UnknownKeyNamesLineAndNearest) {
   const std::string error = error_of(changed("cycles = 3", "cylces = 3"));
   EXPECT_THAT(error, StartsWith("promises.toml:3: unknown key \"cylces\""));

@@ -13,6 +13,8 @@
 namespace snapbed::scenario {
 namespace {
 
+constexpr std::uint64_t kRepeatLimit = 20000;  // steps; a plan is 16 MiB at most
+
 constexpr std::array<std::pair<std::string_view, int>, 24> kErrors = {{
     {"EPERM", EPERM},
     {"ENOENT", ENOENT},
@@ -65,6 +67,7 @@ class StepReader {
   std::vector<std::int32_t> expectation(const std::string& value) const;
   void check_ranges_fit(const Step& step) const;
   void check_devices(const Step& step) const;
+  void check_size_fits(const Step& step) const;
 
   const Scenario& scenario_;
   std::uint32_t line_;
@@ -201,6 +204,20 @@ std::vector<std::int32_t> StepReader::expectation(const std::string& value) cons
   return list;
 }
 
+void StepReader::check_size_fits(const Step& step) const {
+  if (step.op != "dm_reload") return;
+  const auto size = step.args["size"].get<std::uint64_t>();
+  const std::string name = step.args["name"];
+  const plan::Device where = device_where(scenario_, name);
+  if (where.disk.empty() || !where.stripes.empty())
+    refuse_here("step \"dm_reload\" names " + name + "; expected a device that lies on one disk");
+  const std::uint64_t room = device_sectors(scenario_, where.disk) - where.first;
+  if (size == 0 || size > room)
+    refuse_here("step \"dm_reload\" makes " + name + " " + std::to_string(size) +
+                " sectors large; expected 1 to " + std::to_string(room) + ", the end of " +
+                where.disk);
+}
+
 void StepReader::check_ranges_fit(const Step& step) const {
   if (!step.args.contains("device")) return;
   const auto size = device_sectors(scenario_, step.args["device"].get<std::string>());
@@ -281,6 +298,7 @@ std::vector<Step> StepReader::read(const Written& written) {
   for (const Step& each : steps) {
     check_ranges_fit(each);
     check_devices(each);
+    check_size_fits(each);
   }
   return steps;
 }
@@ -352,24 +370,64 @@ std::uint64_t device_sectors(const Scenario& scenario, const std::string& name) 
   return device_where(scenario, name).sectors;
 }
 
-std::vector<Step> parse_steps(const Table& root, const std::string& key, const Scenario& scenario) {
-  std::vector<Step> steps;
-  const toml::array* array = root.array_or_null(key);
-  if (array == nullptr) return steps;
-  for (const toml::node& node : *array) {
-    const std::uint32_t line = line_of(node);
-    Written written;
-    if (const auto* text = node.as_string())
-      written = tokens(root.file(), line, text->get());
-    else if (const auto* table = node.as_table())
-      written = from_table(root.file(), *table);
-    else
-      refuse(root.file(), line,
-             "an element of \"" + key + "\" is " + type_name(node) +
-                 "; expected a step: \"op key=value ...\" or {op = \"...\", ...}");
-    for (Step& step : StepReader(scenario, line).read(written)) steps.push_back(std::move(step));
+namespace {
+
+class ListReader {
+ public:
+  ListReader(const std::string& file, const std::string& key, const Scenario& scenario)
+      : file_(file), key_(key), scenario_(scenario) {}
+
+  std::vector<Step> read(const toml::array& array) const {
+    std::vector<Step> steps;
+    for (const toml::node& node : array) append(steps, read_element(node));
+    return steps;
   }
-  return steps;
+
+ private:
+  static void append(std::vector<Step>& steps, const std::vector<Step>& more) {
+    steps.insert(steps.end(), more.begin(), more.end());
+  }
+
+  std::vector<Step> read_element(const toml::node& node) const {
+    const std::uint32_t line = line_of(node);
+    const auto* table = node.as_table();
+    if (table != nullptr && table->contains("repeat")) return read_repeat(*table);
+    if (const auto* text = node.as_string())
+      return StepReader(scenario_, line).read(tokens(file_, line, text->get()));
+    if (table != nullptr) return StepReader(scenario_, line).read(from_table(file_, *table));
+    refuse(file_, line,
+           "an element of \"" + key_ + "\" is " + type_name(node) +
+               "; expected a step: \"op key=value ...\" or {op = \"...\", ...}, or {repeat = N, "
+               "steps = [...]}");
+  }
+
+  // {repeat = 100, steps = [...]}: the steps, that often.
+  std::vector<Step> read_repeat(const toml::table& table) const {
+    const Table view(table, file_, "a repetition");
+    view.only({"repeat", "steps"});
+    const std::uint64_t times = view.number_or("repeat", 1, 1, kRepeatLimit);
+    const toml::array* inner = view.array_or_null("steps");
+    if (inner == nullptr) view.refuse_at("repeat", "a repetition has no \"steps\"; expected [...]");
+    const std::vector<Step> once = read(*inner);
+    if (once.size() * times > kRepeatLimit)
+      view.refuse_at("repeat", "a repetition makes " + std::to_string(once.size() * times) +
+                                   " steps; expected at most " + std::to_string(kRepeatLimit));
+    std::vector<Step> steps;
+    for (std::uint64_t i = 0; i < times; ++i) append(steps, once);
+    return steps;
+  }
+
+  const std::string& file_;
+  const std::string& key_;
+  const Scenario& scenario_;
+};
+
+}  // namespace
+
+std::vector<Step> parse_steps(const Table& root, const std::string& key, const Scenario& scenario) {
+  const toml::array* array = root.array_or_null(key);
+  if (array == nullptr) return {};
+  return ListReader(root.file(), key, scenario).read(*array);
 }
 
 }  // namespace snapbed::scenario

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/killed_call.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+
+namespace snapbed::agent {
+namespace {
+
+// Field 3 of /proc/PID/stat, after the name in parentheses.
+char state_of(pid_t pid) {
+  std::ifstream stream("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(stream, line);
+  const auto name_end = line.rfind(')');
+  return name_end == std::string::npos || name_end + 2 >= line.size() ? '?' : line[name_end + 2];
+}
+
+// How the child ended; 0 while it runs.
+bool ended(pid_t child, int& status) {
+  const pid_t got = ::waitpid(child, &status, WNOHANG);
+  if (got < 0) base::throw_errno("waitpid");
+  return got == child;
+}
+
+}  // namespace
+
+int call_and_kill(const Control& control, unsigned long command, void* argument,
+                  const base::Deadline& deadline) {
+  const pid_t child = ::fork();
+  if (child < 0) base::throw_errno("fork");
+  // Nothing but the call and _exit: other threads may have held locks when we forked.
+  if (child == 0) ::_exit(-control.call(command, argument));
+  int status = 0;
+  bool over = false;
+  try {
+    base::wait_until("a child to sleep in its call", deadline, [&] {
+      over = ended(child, status);
+      return over || state_of(child) == 'D';
+    });
+    if (!over) ::kill(child, SIGKILL);
+    base::wait_until("a killed child to end its call", deadline,
+                     [&] { return over || (over = ended(child, status)); });
+  } catch (const base::TimedOut&) {
+    ::kill(child, SIGKILL);
+    throw;
+  }
+  return WIFSIGNALED(status) ? EINTR : WEXITSTATUS(status);
+}
+
+}  // namespace snapbed::agent
