@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "base/deadline.h"
@@ -72,23 +74,41 @@ class Search {
   void disk(const std::string& path) {
     std::error_code error;
     const fs::path node = fs::canonical(path, error);
-    if (error || !fs::is_empty("/sys/block" / node.filename() / "holders", error) || error) return;
+    if (error || is_used(path, node)) return;
+    const auto held = is_held(path);
+    if (!held) return;
     ++left_.looked;
-    if (is_held(path)) left_.found.push_back("an open file of disk " + path);
+    if (*held) left_.found.push_back("an open file of disk " + path);
   }
 
  private:
-  static bool is_held(const std::string& path) {
-    std::array<char, kPageBytes> page;
-    const auto open_it = [&] {
-      base::UniqueFd device(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!device) base::throw_errno("open of " + path);
-      return device;
-    };
-    if (::pread(open_it().get(), page.data(), page.size(), 0) < 0) {
-      base::throw_errno("read of " + path);
+  // By a file system, as swap, by a loop device, or by one stacked on the disk or on a partition:
+  // it is open for a reason then. A partition's name begins with the disk's.
+  static bool is_used(const std::string& path, const fs::path& node) {
+    std::error_code error;
+    std::string users = text_of("/proc/mounts") + text_of("/proc/swaps");
+    for (const auto& entry : fs::directory_iterator("/sys/block", error)) {
+      users += text_of(entry.path() / "loop" / "backing_file");
     }
+    if (users.find(path) != users.npos || users.find(node.string()) != users.npos) return true;
+    const fs::path folder = "/sys/block" / node.filename();
+    std::vector<fs::path> devices = {folder};
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with(node.filename().string())) devices.push_back(entry.path());
+    }
+    return std::any_of(devices.begin(), devices.end(), [&](const fs::path& device) {
+      return !fs::is_empty(device / "holders", error) || error;
+    });
+  }
+
+  // Nothing for a disk that cannot be read: it was unplugged, or a rule makes it fail.
+  static std::optional<bool> is_held(const std::string& path) {
+    std::array<char, kPageBytes> page;
+    const auto open_it = [&] { return base::UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); };
+    if (::pread(open_it().get(), page.data(), page.size(), 0) <= 0) return std::nullopt;
     const base::UniqueFd device = open_it();
+    if (!device) return std::nullopt;
     // Without access, so that locking all our memory does not read the page in.
     void* at = ::mmap(nullptr, kPageBytes, PROT_NONE, MAP_SHARED, device.get(), 0);
     if (at == MAP_FAILED) base::throw_errno("mmap of " + path);
