@@ -175,20 +175,23 @@ RequestFilter parse_filter(const Object& object, const std::vector<DiskConfig>& 
 MarkFilter parse_mark(const json* value, const std::string& where) {
   MarkFilter filter;
   if (value == nullptr) return filter;
-  const Object object(*value, where, {"kind", "op", "cycle"});
+  const Object object(*value, where, {"kind", "op", "label", "cycle"});
   const std::string word = object.text("kind", "");
   for (std::uint16_t kind = 1; kind <= static_cast<std::uint16_t>(plan::MarkKind::note); ++kind) {
     if (word == plan::to_string(static_cast<plan::MarkKind>(kind))) filter.kind = kind;
   }
   if (filter.kind == 0) wrong(object.at("kind"), "\"" + word + "\" is no kind of mark");
   filter.op = object.text("op", "");
+  filter.label = object.text("label", "");
   filter.cycle = static_cast<std::uint32_t>(object.number("cycle", 0, most<std::uint32_t>(), 0));
   return filter;
 }
 
+// Without a time a hold ends soon, and a disconnect (`lasting`) not at all.
 Release parse_release(const json* value, const std::string& where,
-                      const std::vector<DiskConfig>& disks) {
+                      const std::vector<DiskConfig>& disks, bool lasting) {
   Release release;
+  if (lasting) release.time_ms = 0;
   if (value == nullptr) return release;
   const Object object(*value, where, {"match", "mark", "count", "time_ms"});
   if (const json* match = object.find("match")) {
@@ -206,8 +209,8 @@ Release parse_release(const json* value, const std::string& where,
   }
   release.mark = parse_mark(object.find("mark"), object.at("mark"));
   release.count = static_cast<std::uint32_t>(object.number("count", 0, most<std::uint32_t>(), 0));
-  release.time_ms =
-      static_cast<std::uint32_t>(object.number("time_ms", 1, kHoldMillisecondsLimit, 200));
+  release.time_ms = static_cast<std::uint32_t>(
+      object.number("time_ms", 1, kHoldMillisecondsLimit, release.time_ms));
   return release;
 }
 
@@ -220,37 +223,70 @@ double parse_probability(const Object& object) {
   return value->get<double>();
 }
 
-Rule parse_rule(const json& value, const std::string& where, const std::vector<DiskConfig>& disks) {
-  const Object object(value, where,
-                      {"action", "disk", "op", "first", "count", "occurrence", "probability",
-                       "after", "until", "what", "release", "delay_ms", "error"});
-  Rule rule;
-  const std::string action = object.text("action", "");
-  if (action == "hold") {
-    rule.action = Action::hold;
-  } else if (action == "delay") {
-    rule.action = Action::delay;
-  } else if (action == "fail") {
-    rule.action = Action::fail;
-  } else {
-    wrong(object.at("action"), "\"" + action + "\" is none of hold, delay, fail");
+// The entry of `table` that the key's text names; `otherwise` when the key is absent.
+template <typename T, std::size_t N>
+T parse_word(const Object& object, const std::string& key, const std::string& otherwise,
+             const std::pair<const char*, T> (&table)[N]) {
+  const std::string word = object.text(key, otherwise);
+  std::string known;
+  for (const auto& [name, value] : table) {
+    if (word == name) return value;
+    known += (known.empty() ? "" : ", ") + std::string(name);
   }
+  wrong(object.at(key), "\"" + word + "\" is none of " + known);
+}
+
+constexpr std::pair<const char*, Action> kActions[] = {
+    {"hold", Action::hold}, {"delay", Action::delay}, {"reorder", Action::reorder},
+    {"fail", Action::fail}, {"tear", Action::tear},   {"disconnect", Action::disconnect}};
+constexpr std::pair<const char*, HoldWhat> kWhats[] = {{"data", HoldWhat::data},
+                                                       {"reply", HoldWhat::reply}};
+constexpr std::pair<const char*, Fate> kFates[] = {
+    {"seeded", Fate::seeded}, {"lost", Fate::lost}, {"torn", Fate::torn}, {"moved", Fate::moved}};
+
+// A key that belongs to one action. That a key is needed is what `needed` says.
+void require_owner(const Object& object, const char* key, bool owner, const char* action,
+                   bool needed) {
+  const bool there = object.find(key) != nullptr;
+  if (there && !owner) wrong(object.at(key), std::string("belongs to the action ") + action);
+  if (!there && owner && needed)
+    wrong(object.at(key), std::string("is missing: the action ") + action + " needs it");
+}
+
+void require_fitting_keys(const Object& object, const Rule& rule) {
+  require_owner(object, "delay_ms", rule.action == Action::delay, "delay", true);
+  require_owner(object, "window", rule.action == Action::reorder, "reorder", true);
+  require_owner(object, "sectors", rule.action == Action::tear, "tear", false);
+  require_owner(object, "fate", rule.action == Action::disconnect, "disconnect", false);
+  constexpr std::uint8_t kWrite = 1U << static_cast<unsigned>(journal::Op::write);
+  if (rule.action == Action::tear && rule.match.ops != kWrite) {
+    wrong(object.at("op"), "only a write can be torn");
+  }
+}
+
+Rule parse_rule(const json& value, const std::string& where, const std::vector<DiskConfig>& disks) {
+  const Object object(
+      value, where,
+      {"action", "disk", "op", "first", "count", "occurrence", "probability", "after", "until",
+       "what", "release", "delay_ms", "error", "window", "sectors", "fate"});
+  Rule rule;
+  rule.action = parse_word(object, "action", "", kActions);
   rule.match = parse_filter(object, disks);
   rule.occurrence =
       static_cast<std::uint32_t>(object.number("occurrence", 0, most<std::uint32_t>(), 0));
   rule.probability = parse_probability(object);
   rule.after = parse_mark(object.find("after"), object.at("after"));
   rule.until = parse_mark(object.find("until"), object.at("until"));
-  const std::string what = object.text("what", "data");
-  if (what != "data" && what != "reply") wrong(object.at("what"), "must be \"data\" or \"reply\"");
-  rule.what = what == "data" ? HoldWhat::data : HoldWhat::reply;
-  rule.release = parse_release(object.find("release"), object.at("release"), disks);
+  rule.what = parse_word(object, "what", "data", kWhats);
+  rule.release = parse_release(object.find("release"), object.at("release"), disks,
+                               rule.action == Action::disconnect);
   rule.delay_ms =
       static_cast<std::uint32_t>(object.number("delay_ms", 1, kHoldMillisecondsLimit, 0));
-  if ((rule.action == Action::delay) != (rule.delay_ms != 0)) {
-    wrong(object.at("delay_ms"), "belongs to the action delay, which needs it");
-  }
   rule.error = static_cast<std::int32_t>(object.number("error", 1, 133, 5));
+  rule.window = static_cast<std::uint32_t>(object.number("window", 2, kHeldPerDiskLimit, 0));
+  rule.sectors = object.number("sectors", 1, most<std::uint32_t>(), 0);
+  rule.fate = parse_word(object, "fate", "seeded", kFates);
+  require_fitting_keys(object, rule);
   return rule;
 }
 

@@ -17,8 +17,10 @@ namespace snapbed::recorder {
 inline constexpr std::uint32_t kHeldPerDiskLimit = 12;
 inline constexpr std::uint32_t kHoldMillisecondsLimit = 600'000;
 
-enum class Action : std::uint8_t { hold, delay, fail };
+enum class Action : std::uint8_t { hold, delay, reorder, fail, tear, disconnect };
 enum class HoldWhat : std::uint8_t { data, reply };
+// What becomes of a write that a disconnect catches before its data moved. Its reply never comes.
+enum class Fate : std::uint8_t { seeded, lost, torn, moved };
 
 // Requests of a disk that touch [first, first + count); count 0 is the whole disk, ops 0 any
 // operation.
@@ -33,10 +35,11 @@ struct RequestFilter {
 struct MarkFilter {
   std::uint16_t kind = 0;
   std::string op;
+  std::string label;  // empty: with any or none
   std::uint32_t cycle = 0;
 };
 
-// What ends a hold; whatever comes first. time_ms always applies.
+// What ends a hold or a disconnect; whatever comes first.
 struct Release {
   bool by_match = false;
   RequestFilter match;
@@ -45,8 +48,8 @@ struct Release {
   std::uint64_t same_chunk_bytes = 0;
   bool at_begin = false;  // at the arrival of the match; else when it has ended
   MarkFilter mark;
-  std::uint32_t count = 0;  // so many later requests have arrived at the held request's disk
-  std::uint32_t time_ms = 200;
+  std::uint32_t count = 0;      // so many later requests have arrived at the held request's disk
+  std::uint32_t time_ms = 200;  // 0, of a disconnect: for good
 };
 
 struct Rule {
@@ -59,7 +62,10 @@ struct Rule {
   HoldWhat what = HoldWhat::data;
   Release release;
   std::uint32_t delay_ms = 0;
-  std::int32_t error = 5;  // positive errno of `fail`; EIO is what reaches a virtio guest anyway
+  std::uint32_t window = 0;   // of a reorder: so many requests are let go in another order
+  std::uint64_t sectors = 0;  // of a tear: only the first so many move; 0: the seed says which
+  Fate fate = Fate::seeded;   // of a disconnect
+  std::int32_t error = 5;     // positive errno of `fail`; EIO is what reaches a virtio guest anyway
 };
 
 struct DiskConfig {

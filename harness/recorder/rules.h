@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The puppeteer: holds, delays and fails requests as the rules say, and says afterwards what it
-// did.
+// The puppeteer: holds, delays, reorders, fails and tears requests and disconnects disks as the
+// rules say, and says afterwards what it did.
 //
 // A request is handled by the first rule in the configuration that matches it and whose turn it is;
 // every matching armed rule counts it. Any thread may call; waits are bounded by the rule's time.
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "journal/record.h"
+#include "recorder/batches.h"
 #include "recorder/config.h"
 #include "recorder/sequencer.h"
 
@@ -29,7 +30,8 @@ struct SeenMark {
   std::uint16_t kind = 0;
   std::uint32_t step = 0;
   std::uint32_t cycle = 0;
-  std::string op;  // of the step, empty when the mark's text names none
+  std::string op;     // of the step, empty when the mark's text names none
+  std::string label;  // of the step, if it has one
 };
 
 bool matches(const RequestFilter& filter, const journal::Request& request);
@@ -52,22 +54,37 @@ class Rules {
   };
   using Ticket = std::list<Held>::iterator;
 
+  // Which sectors of a write move, one entry per sector.
+  using Torn = std::vector<bool>;
+  struct Reordered {
+    std::uint32_t rule = 0;
+    Batches::Ticket ticket;
+  };
+
   // What to do with a request that just arrived (its begin stamp is set).
   struct Decision {
     std::optional<Ticket> hold_data;   // wait() before the data move
     std::optional<Ticket> hold_reply;  // wait() after they moved
     std::optional<std::uint32_t> delay_rule;
-    std::int32_t error = 0;  // not 0: fail with it, move nothing
+    std::optional<Reordered> reordered;  // wait_turn() before the data move, passed() after it
+    std::int32_t error = 0;              // not 0: tell it
+    std::optional<Torn> torn;            // with an error: move these; without: nothing moves
   };
   Decision on_begin(const journal::Request& request);
   // Waits for the hold's release and records it.
   void wait(Ticket ticket);
   // Waits for the rule's delay_ms (or until release_all) and records it.
   void delay(std::uint32_t rule, const journal::Request& request);
+  // Waits for the request's turn among those it is reordered with, and records it.
+  void wait_turn(const Reordered& reordered, const journal::Request& request);
+  void passed(const Reordered& reordered) { batches_.passed(reordered.ticket); }
+  // To be asked by a request that has waited: whether its disk was disconnected since it began, and
+  // what then becomes of it: an error, and for a write perhaps sectors that move all the same.
+  Decision caught(const journal::Request& request);
   // The request has its end stamp.
   void on_end(const journal::Request& request);
   void on_mark(const SeenMark& mark);
-  // Ends every hold and delay, and lets no new one begin.
+  // Ends every hold, delay and batch, and lets no new one begin.
   void release_all(const std::string& how);
 
   bool empty() const { return rules_.empty(); }
@@ -78,11 +95,31 @@ class Rules {
     bool armed = false;
     std::uint64_t matched = 0;  // since it was armed
     std::uint64_t drawn = 0;    // probability draws in all
+    std::uint64_t torn = 0;     // writes torn
   };
+  // A disk that is disconnected.
+  struct Gone {
+    std::uint32_t rule = 0;
+    journal::Request trigger;
+    std::chrono::steady_clock::time_point since;
+    std::uint32_t refused = 0;
+  };
+  using Actions = std::vector<journal::RuleAction>;
 
   bool turn_of(std::uint32_t rule);
   bool admits(std::uint16_t disk) const;
-  void note(std::uint32_t rule, const journal::Request& request, const char* how);
+  void release_for(const journal::Request& request, bool beginning, Actions& actions);
+  bool refuses(const journal::Request& request, Actions& actions);
+  std::optional<std::uint32_t> acting_rule(const journal::Request& request);
+  void act(std::uint32_t rule, const journal::Request& request, Decision& decision,
+           Actions& actions);
+  void disconnect(std::uint32_t rule, const journal::Request& request, Decision& decision,
+                  Actions& actions);
+  Decision fate_of(std::uint32_t rule, const journal::Request& request) const;
+  void reconnect(std::uint16_t disk, const char* how, Actions& actions);
+  Torn torn_by(const Rule& rule, const journal::Request& request, std::uint64_t key) const;
+  journal::RuleAction action(std::uint32_t rule, const journal::Request& request, std::string how);
+  void record(const Actions& actions);
   bool meets(const MarkFilter& filter, const SeenMark& mark) const;
 
   const std::vector<Rule> rules_;
@@ -94,7 +131,12 @@ class Rules {
   std::condition_variable changed_;
   std::vector<State> states_;
   std::list<Held> held_;
-  std::map<std::uint32_t, std::string> step_ops_;  // from step_begin marks: a step_end names no op
+  std::map<std::uint16_t, Gone> gone_;  // by disk
+  // The last disconnect of a disk, also when it is back: its rule and its trigger's begin.
+  std::map<std::uint16_t, std::pair<std::uint32_t, journal::Stamp>> cut_off_;
+  Batches batches_;
+  std::map<std::uint32_t, SeenMark>
+      begun_;  // step_begin marks: a step_end names neither op nor label
   std::string released_all_;
 };
 

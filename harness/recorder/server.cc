@@ -42,9 +42,11 @@ std::vector<journal::Disk> disks_of(const Config& config) {
 
 SeenMark seen(const plan::Mark& mark) {
   const auto text = nlohmann::json::parse(mark.text, nullptr, false);
-  const bool named = text.is_object() && text.contains("op") && text["op"].is_string();
-  return {static_cast<std::uint16_t>(mark.kind), mark.step, mark.cycle,
-          named ? text["op"].get<std::string>() : ""};
+  const auto word = [&](const char* key) {
+    const bool there = text.is_object() && text.contains(key) && text[key].is_string();
+    return there ? text[key].get<std::string>() : std::string();
+  };
+  return {static_cast<std::uint16_t>(mark.kind), mark.step, mark.cycle, word("op"), word("label")};
 }
 
 }  // namespace
@@ -173,35 +175,39 @@ int Server::perform(Work work) {
   const Rules::Decision decision = rules_.on_begin(work.request);
   int error = 0;
   try {
-    error = prepare(slot, work, decision);
-    if (error == 0) error = move(slot, work);
+    error = obey(slot, work, decision);
   } catch (const std::exception& failure) {
     tell_error(std::string("a request on ") + config_.disks[work.request.disk].disk.name +
                " at sector " + std::to_string(work.request.first) + ": " + failure.what());
     error = EIO;
   }
+  if (decision.reordered) rules_.passed(*decision.reordered);
   if (decision.hold_reply) {
     set_held(slot, true);
     rules_.wait(*decision.hold_reply);
     set_held(slot, false);
+    if (const int lost = rules_.caught(work.request).error; lost != 0) error = lost;
   }
   if (error == 0 && !slot.payload.empty()) obey_marks(slot);
   end(slot, error);
   return dead_.load() != 0 ? dead_.load() : error;
 }
 
-// Everything before the range is locked: rules first, so that a held request keeps nobody else
-// waiting.
-int Server::prepare(Slot& slot, Work& work, const Rules::Decision& decision) {
-  if (decision.hold_data || decision.delay_rule) {
+// Rules first, before the range is locked, so that a held request keeps nobody else waiting.
+int Server::obey(Slot& slot, Work& work, const Rules::Decision& begun) {
+  Rules::Decision decision = begun;
+  if (begun.hold_data || begun.delay_rule || begun.reordered) {
     set_held(slot, true);
-    if (decision.hold_data) rules_.wait(*decision.hold_data);
-    if (decision.delay_rule) rules_.delay(*decision.delay_rule, work.request);
+    if (begun.hold_data) rules_.wait(*begun.hold_data);
+    if (begun.delay_rule) rules_.delay(*begun.delay_rule, work.request);
+    if (begun.reordered) rules_.wait_turn(*begun.reordered, work.request);
     set_held(slot, false);
+    decision = rules_.caught(work.request);
   }
-  if (decision.error != 0) return decision.error;
+  if (decision.error != 0 && !decision.torn) return decision.error;
   take_in(slot, work);
-  return 0;
+  const int error = move(slot, work, decision.torn);
+  return error != 0 ? error : decision.error;
 }
 
 // Hashes what is to be written. The vectors belong to this thread until the moved stamp is set.
@@ -218,12 +224,30 @@ void Server::take_in(Slot& slot, const Work& work) {
   }
 }
 
-int Server::move(Slot& slot, Work& work) {
+// What a torn write leaves behind: the old content where nothing moves.
+std::vector<std::uint8_t> Server::tear(Slot& slot, Disk& disk, const Work& work,
+                                       const Rules::Torn& moves) {
+  std::vector<std::uint8_t> left(work.in.begin(), work.in.end());
+  for (std::uint64_t i = 0; i < work.request.count; ++i) {
+    if (moves[i]) continue;
+    const std::span<std::uint8_t> sector(left.data() + i * kSectorBytes, kSectorBytes);
+    disk.read(work.request.first + i, sector);
+    slot.hashes[i] = journal::sector_hash(sector);
+  }
+  return left;
+}
+
+int Server::move(Slot& slot, Work& work, const std::optional<Rules::Torn>& torn) {
   Disk& disk = *contents_[work.request.disk];
   const bool changes = changes_data(work.request.op);
   const auto hold =
       disk.lock.acquire(work.request.first, work.request.count,
                         changes ? RangeLock::Mode::exclusive : RangeLock::Mode::shared);
+  std::vector<std::uint8_t> left;
+  if (torn) {
+    left = tear(slot, disk, work, *torn);
+    work.in = left;
+  }
   {
     const std::lock_guard lock(slot.mutex);
     if (const int dead = dead_.load(); dead != 0) return dead;

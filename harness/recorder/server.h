@@ -85,8 +85,10 @@ class Server {
  private:
   struct Work;
   int perform(Work work);
-  int prepare(Slot& slot, Work& work, const Rules::Decision& decision);
-  int move(Slot& slot, Work& work);
+  int obey(Slot& slot, Work& work, const Rules::Decision& begun);
+  int move(Slot& slot, Work& work, const std::optional<Rules::Torn>& torn);
+  std::vector<std::uint8_t> tear(Slot& slot, Disk& disk, const Work& work,
+                                 const Rules::Torn& moves);
   void take_in(Slot& slot, const Work& work);
   void obey_marks(Slot& slot);
   void wait_for_answer(std::uint64_t sequence);

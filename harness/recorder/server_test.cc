@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The server as many clients see it, and the journal it leaves.
-#include "recorder/server.h"
-
 #include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -15,130 +9,16 @@
 #include <csignal>
 #include <fstream>
 #include <future>
-#include <thread>
 
 #include "base/deadline.h"
-#include "base/file.h"
 #include "base/process.h"
 #include "base/random.h"
 #include "journal/pattern.h"
 #include "journal/reader.h"
-#include "plan/mark.h"
+#include "recorder/server_fixture.h"
 
 namespace snapbed::recorder {
 namespace {
-
-using journal::Journal;
-using journal::kNever;
-using journal::Op;
-using nlohmann::json;
-using testing::HasSubstr;
-namespace fs = std::filesystem;
-using namespace std::chrono_literals;
-
-using Bytes = std::vector<std::uint8_t>;
-
-constexpr std::uint16_t kData = 0;
-constexpr std::uint16_t kStorage = 1;
-constexpr std::uint16_t kMarks = 2;
-constexpr std::uint16_t kEvidence = 3;
-constexpr std::uint16_t kFiles = 4;
-
-class TemporaryDir {
- public:
-  TemporaryDir() {
-    std::string name = testing::TempDir() + "snapbed-recorder-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name);
-    path_ = name;
-  }
-  ~TemporaryDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-json config_json(const fs::path& dir) {
-  return {{"seed", 7},
-          {"dir", dir.string()},
-          {"control_fd", -1},
-          {"disks",
-           {{{"name", "data0"}, {"role", "data"}, {"initial", "seeded"}, {"bytes", 16U << 20}},
-            {{"name", "store0"}, {"role", "storage"}, {"bytes", 16U << 20}},
-            {{"name", "marks"}, {"role", "marks"}, {"bytes", 1U << 20}},
-            {{"name", "evidence"}, {"role", "evidence"}, {"bytes", 16U << 20}},
-            {{"name", "files"}, {"role", "files"}, {"bytes", 1U << 20}}}}};
-}
-
-// A server with the harness's end of the control channel.
-class Fixture {
- public:
-  explicit Fixture(json rules = json::array(), bool control = false) {
-    json config = config_json(dir.path());
-    config["rules"] = std::move(rules);
-    if (control) {
-      int ends[2];
-      if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw errno;
-      harness.reset(ends[0]);
-      config["control_fd"] = ends[1];
-    }
-    server = std::make_unique<Server>(parse_config(config.dump()));
-    server->start([this] { exited.set_value(); });
-  }
-
-  Journal finish() {
-    server->finish();
-    return journal::read_journal(dir.path());
-  }
-
-  json receive() {
-    const auto deadline = base::Deadline::after(10s);
-    while (lines_.find('\n') == std::string::npos) {
-      pollfd item{harness.get(), POLLIN, 0};
-      if (::poll(&item, 1, deadline.poll_ms()) != 1) throw deadline.error("a control line");
-      char buffer[4096];
-      const ssize_t n = ::recv(harness.get(), buffer, sizeof(buffer), 0);
-      if (n <= 0) throw std::runtime_error("the server closed the control channel");
-      lines_.append(buffer, static_cast<std::size_t>(n));
-    }
-    const auto end = lines_.find('\n');
-    const json message = json::parse(lines_.substr(0, end));
-    lines_.erase(0, end + 1);
-    return message;
-  }
-  void send(const json& message) {
-    ASSERT_EQ(base::write_all(harness.get(), message.dump() + "\n"), 0);
-  }
-
-  int write(std::uint16_t disk, std::uint64_t first, std::uint64_t count, std::uint8_t fill) {
-    return server->write(disk, first, Bytes(count * 512, fill), false);
-  }
-  int mark(plan::MarkKind kind, std::uint64_t sequence, const std::string& text = "{}",
-           std::uint32_t cycle = 1) {
-    plan::Mark mark;
-    mark.kind = kind;
-    mark.sequence = sequence;
-    mark.step = static_cast<std::uint32_t>(sequence);
-    mark.cycle = cycle;
-    mark.text = text;
-    return server->write(kMarks, sequence % 2048, plan::encode_mark(mark), false);
-  }
-  void wait_held(std::uint64_t count) {
-    base::wait_until(std::to_string(count) + " held requests", base::Deadline::after(10s),
-                     [&] { return server->stats().held == count; });
-  }
-
-  TemporaryDir dir;
-  base::UniqueFd harness;
-  std::promise<void> exited;
-  std::unique_ptr<Server> server;
-
- private:
-  std::string lines_;
-};
 
 TEST(Server, KeepsWhatItsRolesPromise) {
   Fixture f;
@@ -224,140 +104,6 @@ TEST(Server, MovedOrdersTheVersionsOfEverySector) {
   for (std::uint64_t s = 0; s < kSectors; ++s) {
     EXPECT_EQ(versions[s], journal::sector_hash(std::span(last).subspan(s * 512, 512))) << s;
   }
-}
-
-json hold_first_read(json release) {
-  return {{{"action", "hold"},
-           {"disk", "data0"},
-           {"op", "read"},
-           {"first", 100},
-           {"count", 8},
-           {"occurrence", 1},
-           {"release", std::move(release)}}};
-}
-
-// Starts a read of sector 103, which the rule of hold_first_read() holds.
-std::future<Bytes> held_read(Fixture& f) {
-  auto result = std::async(std::launch::async, [&f] {
-    Bytes out(512);
-    EXPECT_EQ(f.server->read(kData, 103, out), 0);
-    return out;
-  });
-  f.wait_held(1);
-  return result;
-}
-
-TEST(Rules, AHeldReadIsOvertakenAndReleasedByTheWriteOfItsChunk) {
-  Fixture f(
-      hold_first_read({{"match", {{"disk", "data0"}, {"op", "write"}, {"same_chunk_bytes", 4096}}},
-                       {"time_ms", 60000}}));
-  auto reading = held_read(f);
-  ASSERT_EQ(f.write(kData, 112, 1, 1), 0);  // the next chunk: no match
-  EXPECT_EQ(f.server->stats().held, 1U);
-  ASSERT_EQ(f.write(kData, 96, 8, 2), 0);  // its chunk
-  EXPECT_EQ(reading.get(), Bytes(512, 2)) << "the data must move after the release";
-  const Journal journal = f.finish();
-  ASSERT_EQ(journal.rule_actions.size(), 1U);
-  EXPECT_EQ(journal.rule_actions[0].how, "match");
-  EXPECT_EQ(journal.rule_actions[0].begin, journal.requests[0].begin);
-  EXPECT_GT(journal.rule_actions[0].released, journal.requests[2].end);
-  EXPECT_GT(journal.requests[0].moved, journal.rule_actions[0].released);
-}
-
-TEST(Rules, AHeldReplyHasMovedBefore) {
-  json rules =
-      hold_first_read({{"match", {{"disk", "data0"}, {"op", "write"}}}, {"time_ms", 60000}});
-  rules[0]["what"] = "reply";
-  Fixture f(rules);
-  auto reading = held_read(f);
-  ASSERT_EQ(f.write(kData, 96, 8, 2), 0);
-  EXPECT_NE(reading.get(), Bytes(512, 2));
-}
-
-TEST(Rules, AMarkReleases) {
-  Fixture f(
-      hold_first_read({{"mark", {{"kind", "step_begin"}, {"op", "take"}}}, {"time_ms", 60000}}));
-  auto reading = held_read(f);
-  ASSERT_EQ(f.mark(plan::MarkKind::step_begin, 0, R"({"op":"create"})"), 0);
-  EXPECT_EQ(f.server->stats().held, 1U);
-  ASSERT_EQ(f.mark(plan::MarkKind::step_begin, 1, R"({"op":"take"})"), 0);
-  reading.get();
-  EXPECT_EQ(f.finish().rule_actions.at(0).how, "mark");
-}
-
-TEST(Rules, ACountReleases) {
-  Fixture f(hold_first_read({{"count", 2}, {"time_ms", 60000}}));
-  auto reading = held_read(f);
-  ASSERT_EQ(f.write(kStorage, 0, 1, 1), 0);
-  ASSERT_EQ(f.write(kData, 0, 1, 1), 0);
-  EXPECT_EQ(f.server->stats().held, 1U);
-  ASSERT_EQ(f.write(kData, 0, 1, 1), 0);
-  reading.get();
-  EXPECT_EQ(f.finish().rule_actions.at(0).how, "count");
-}
-
-TEST(Rules, TimeAlwaysReleases) {
-  Fixture f(hold_first_read({{"time_ms", 50}}));
-  Bytes out(512);
-  const auto before = std::chrono::steady_clock::now();
-  ASSERT_EQ(f.server->read(kData, 103, out), 0);
-  EXPECT_GE(std::chrono::steady_clock::now() - before, 50ms);
-  EXPECT_EQ(f.finish().rule_actions.at(0).how, "time");
-}
-
-TEST(Rules, OccurrenceCountsFromTheArmingMark) {
-  Fixture f(json::array({{{"action", "fail"},
-                          {"disk", "data0"},
-                          {"op", "write"},
-                          {"first", 10},
-                          {"count", 10},
-                          {"occurrence", 2},
-                          {"after", {{"kind", "step_begin"}, {"op", "take"}}},
-                          {"until", {{"kind", "step_end"}, {"op", "take"}}}}}));
-  const auto write = [&f] { return f.write(kData, 19, 4, 1); };
-  EXPECT_EQ(write(), 0);
-  EXPECT_EQ(write(), 0);
-  for (std::uint64_t round = 0; round < 2; ++round) {
-    ASSERT_EQ(f.mark(plan::MarkKind::step_begin, 3 + round, R"({"op":"take"})"), 0);
-    EXPECT_EQ(write(), 0);
-    EXPECT_EQ(f.write(kData, 20, 4, 1), 0) << "out of range: not counted";
-    EXPECT_EQ(write(), EIO);
-    EXPECT_EQ(write(), 0);
-  }
-  ASSERT_EQ(f.mark(plan::MarkKind::step_begin, 7, R"({"op":"take"})"), 0);
-  ASSERT_EQ(f.mark(plan::MarkKind::step_end, 7, R"({"result":0})"), 0);
-  EXPECT_EQ(write(), 0);
-  EXPECT_EQ(write(), 0);
-  const Journal journal = f.finish();
-  EXPECT_EQ(journal.rule_actions.size(), 2U);
-  EXPECT_EQ(std::count_if(journal.requests.begin(), journal.requests.end(),
-                          [](const auto& r) { return r.error == EIO && r.moved == kNever; }),
-            2);
-}
-
-TEST(Rules, ProbabilityIsTheSeeds) {
-  const json rule = {{{"action", "fail"}, {"disk", "data0"}, {"probability", 0.3}}};
-  std::vector<int> results[2];
-  for (auto& result : results) {
-    Fixture f(rule);
-    for (std::uint64_t i = 0; i < 1000; ++i) result.push_back(f.write(kData, i, 1, 1));
-  }
-  EXPECT_EQ(results[0], results[1]);
-  EXPECT_NEAR(static_cast<double>(std::count(results[0].begin(), results[0].end(), EIO)), 300, 60);
-}
-
-TEST(Rules, AtMostTwelveHeldPerDisk) {
-  Fixture f(
-      json::array({{{"action", "hold"}, {"disk", "data0"}, {"release", {{"time_ms", 60000}}}}}));
-  std::vector<std::future<int>> writes;
-  for (std::uint64_t i = 0; i < 12; ++i) {
-    writes.push_back(std::async(std::launch::async, [&f, i] { return f.write(kData, i, 1, 1); }));
-  }
-  f.wait_held(12);
-  EXPECT_EQ(f.write(kData, 20, 1, 1), 0);
-  EXPECT_EQ(f.server->stats().held, 12U);
-  f.server->cut();
-  for (auto& write : writes) EXPECT_EQ(write.get(), EIO);
 }
 
 TEST(Control, CycleEndIsAnsweredOnlyWhenTold) {
