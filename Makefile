@@ -31,9 +31,11 @@ kernel: deps ## build the guest kernel, cached outside the checkout
 		&& ln -sfn "$$folder" $(ARTIFACTS)/kernel
 
 .PHONY: module
-module: kernel ## build blksnap.ko against it
+module: kernel ## build blksnap.ko and the amplifier against it
 	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --output $(ARTIFACTS)/blksnap.ko
 	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --output $(ARTIFACTS)/blksnap_kunit.ko --kunit
+	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --source images/amplifier \
+		--output $(ARTIFACTS)/snapbed_amplifier.ko
 
 .PHONY: harness
 harness: deps ## build snapbed, the recording server and the guest's agent

@@ -20,9 +20,9 @@ clang-format --dry-run --Werror "${sources[@]}" || problem "clang-format"
 kernel=$(ci/kernel.sh)
 checkpatch=("$kernel/build/source/scripts/checkpatch.pl" --no-tree --strict --quiet --no-summary)
 # The parameters' one macro; locks are documented in the kernel-doc of their structure.
-mapfile -t module_files < <(git ls-files 'module/*.c' 'module/*.h' | grep --invert-match trace.h)
+mapfile -t module_files < <(git ls-files 'module/*.c' 'module/*.h' 'images/amplifier/*.c' | grep --invert-match trace.h)
 perl "${checkpatch[@]}" --ignore MACRO_ARG_REUSE,UNCOMMENTED_DEFINITION --file "${module_files[@]}" ||
-  problem "checkpatch on module/"
+  problem "checkpatch on module/ or images/amplifier/"
 # Trace events have a form of their own that checkpatch knows in its place only.
 perl "${checkpatch[@]}" --ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT,COMPLEX_MACRO --file module/trace.h ||
   problem "checkpatch on module/trace.h"
@@ -35,13 +35,12 @@ done
 
 copy=$(mktemp --directory)
 trap 'rm --recursive --force "$copy"' EXIT
-cp --recursive module "$copy/"
-if make --directory "$kernel/build" M="$copy/module" C=2 W=1 modules 2>&1 | grep --extended-regexp '(warning|error):'; then
-  problem "sparse or W=1 on module/"
-fi
-if make --directory "$kernel/build" M="$copy/module/kunit" C=2 W=1 modules 2>&1 | grep --extended-regexp '(warning|error):'; then
-  problem "sparse or W=1 on module/kunit/"
-fi
+cp --recursive module images/amplifier "$copy/"
+for folder in module module/kunit amplifier; do
+  if make --directory "$kernel/build" M="$copy/$folder" C=2 W=1 modules 2>&1 | grep --extended-regexp '(warning|error):'; then
+    problem "sparse or W=1 on $folder/"
+  fi
+done
 # Without tracing not a word of a tracepoint is left.
 if nm "$copy/module/cbt_map.o" "$copy"/module/kunit/*.o | grep --quiet '__tracepoint_blksnap'; then
   problem "NOTRACE leaves tracepoints in the module"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds blksnap.ko out of tree against a kernel that kernel.sh made.
+# Builds blksnap.ko, or another module of one Kbuild file, out of tree against a kernel that kernel.sh made.
 #
 #   module.sh --kernel FOLDER --source FOLDER --output FILE [--kunit]
 #
@@ -10,14 +10,14 @@
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-kernel='' module_source=$repository/module output='' folder=. name=blksnap.ko
+kernel='' module_source=$repository/module output='' folder=.
 while (($#)); do
   case $1 in
     --kernel) kernel=$2 ;;
     --source) module_source=$2 ;;
     --output) output=$2 ;;
     --kunit)
-      folder=kunit name=blksnap_kunit.ko
+      folder=kunit
       shift
       continue
       ;;
@@ -28,6 +28,9 @@ done
 [[ -f $kernel/bzImage ]] || die "module.sh: --kernel '$kernel' holds no bzImage: give what kernel.sh printed"
 [[ -n $output ]] || die "module.sh: --output FILE is missing"
 
+kbuild=$module_source/$folder/Kbuild
+name=$(sed --quiet 's/^obj-m := \(.*\)\.o$/\1/p' "$kbuild").ko
+[[ $name != .ko ]] || die "module.sh: $kbuild names no module in a line 'obj-m := NAME.o'"
 copy=$output.build
 mkdir --parents "$copy"
 rsync --archive --checksum --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod' --exclude='*.mod.c' \
@@ -41,6 +44,6 @@ run_logged "$log" make --directory "$kernel/build" M="$copy/$folder" --jobs="$(n
 echo "$kernel" >"$copy/.kernel"
 if grep --quiet 'warning:' "$log"; then
   grep --after-context=3 'warning:' "$log" >&2
-  die "the module does not compile without warnings"
+  die "$name does not compile without warnings"
 fi
 cmp --silent "$copy/$folder/$name" "$output" 2>/dev/null || cp "$copy/$folder/$name" "$output"

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <mutex>
+#include <thread>
 
 #include "agent/fatal.h"
 #include "agent/image_copy.h"
@@ -15,6 +17,9 @@ constexpr const char* kFilesDisk = "/dev/snapbed/files";
 constexpr auto kDeviceLimit = std::chrono::seconds(10);
 // Longer than any limit inside a step: this one is for steps that hang in the kernel.
 constexpr auto kStepLimit = std::chrono::milliseconds(300'000);
+
+constexpr std::size_t kLaneBytes = 128U << 10U;  // most lanes write a few sectors
+thread_local std::vector<AlignedMemory>* lane_buffers = nullptr;
 
 // Steps without whose success the following ones mean nothing.
 bool others_stand_on(const std::string& op) {
@@ -99,6 +104,13 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"abi", &Agent::abi_calls},
       {"call_storm", &Agent::call_storm},
       {"fail_allocations", &Agent::fail_allocations},
+      {"amplify_code", &Agent::amplify_code},
+      {"amplify_cpus", &Agent::amplify_cpus},
+      {"amplify_priority", &Agent::amplify_priority},
+      {"amplify_memory", &Agent::amplify_memory},
+      {"amplify_kill", &Agent::amplify_kill},
+      {"calm", &Agent::calm},
+      {"limit_group", &Agent::limit_group},
       {"cycle_end", &Agent::cycle_end},
   };
   return table;
@@ -110,11 +122,54 @@ std::string Agent::device_path(const std::string& name) {
   return wait_for_device(device->second.path, base::Deadline::after(kDeviceLimit));
 }
 
+std::vector<AlignedMemory>& Agent::buffers() {
+  return lane_buffers == nullptr ? buffers_ : *lane_buffers;
+}
+
 void Agent::run(Place& place) {
-  for (const Step& step : plan_.steps) {
-    place = {step.id, step.cycle};
-    run_step(step);
+  const std::span<const Step> steps(plan_.steps);
+  for (std::size_t at = 0; at < steps.size();) {
+    place = {steps[at].id, steps[at].cycle};
+    std::size_t end = at;
+    while (end < steps.size() && steps[end].args.contains("lane")) ++end;
+    if (end == at) {
+      run_step(steps[at++]);
+      continue;
+    }
+    run_lanes(steps.subspan(at, end - at));
+    at = end;
   }
+}
+
+// The first lane that cannot go on ends the others at their next step.
+void Agent::run_lanes(std::span<const Step> steps) {
+  std::map<std::string, std::vector<const Step*>> lanes;
+  for (const Step& step : steps) lanes[step.args.at("lane")].push_back(&step);
+  if (module_loaded_) control();
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto failed = [&] {
+    const std::scoped_lock lock(mutex);
+    return failure != nullptr;
+  };
+  const auto run_lane = [&](const std::vector<const Step*>& lane) {
+    std::vector<AlignedMemory> own;
+    own.emplace_back(kLaneBytes);
+    lane_buffers = &own;
+    try {
+      for (const Step* step : lane)
+        if (!failed()) run_step(*step);
+    } catch (...) {
+      const std::scoped_lock lock(mutex);
+      if (!failure) failure = std::current_exception();
+    }
+  };
+  watch_.begin({steps.front().id, steps.front().cycle}, "lanes", kStepLimit, module_loaded_);
+  std::vector<std::thread> threads;
+  for (const auto& [name, lane] : lanes) threads.emplace_back(run_lane, std::cref(lane));
+  for (std::thread& thread : threads) thread.join();
+  watch_.end();
+  if (failure) std::rethrow_exception(failure);
 }
 
 // With the module loaded, a wait that runs out is put down to it: the host knows whether its own
@@ -136,13 +191,14 @@ Agent::Result Agent::carry_out(const Step& step) {
 
 void Agent::run_step(const Step& step) {
   const Place place{step.id, step.cycle};
-  marks_.write(plan::MarkKind::step_begin, place, {{"op", step.op}});
+  Result begin = {{"op", step.op}};
+  if (step.args.contains("label")) begin["label"] = step.args["label"];
+  marks_.write(plan::MarkKind::step_begin, place, begin);
   // The answer to cycle_end takes as long as judging does; the host watches that.
-  if (step.op != "cycle_end") {
-    watch_.begin(place, step.op, hang_limit(step), module_loaded_);
-  }
+  const bool watched = step.op != "cycle_end" && lane_buffers == nullptr;
+  if (watched) watch_.begin(place, step.op, hang_limit(step), module_loaded_);
   const Result result = carry_out(step);
-  watch_.end();
+  if (watched) watch_.end();
   marks_.write(plan::MarkKind::step_end, place, result);
   const int code = result.at("result");
   const bool unloaded = step.op == "rmmod" && code == 0;

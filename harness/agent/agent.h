@@ -2,15 +2,18 @@
 // Carries out a plan: each step between its two marks, in order, in the calling thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "agent/abi.h"
 #include "agent/aligned_memory.h"
+#include "agent/amplifiers.h"
 #include "agent/block_device.h"
 #include "agent/files_disk.h"
 #include "agent/fio.h"
@@ -18,6 +21,7 @@
 #include "agent/snapshots.h"
 #include "agent/step_watch.h"
 #include "base/process.h"
+#include "base/random.h"
 #include "plan/plan.h"
 
 namespace snapbed::agent {
@@ -37,6 +41,7 @@ class Agent {
   using Handler = Result (Agent::*)(const Step&);
   static const std::map<std::string, Handler>& handlers();
   void run_step(const Step& step);
+  void run_lanes(std::span<const Step> steps);
   Result carry_out(const Step& step);
 
   // steps_disk.cc
@@ -82,6 +87,14 @@ class Agent {
   Result call_storm(const Step& step);
   Result fail_allocations(const Step& step);
   Result rmmod(const Step& step);
+  // steps_amplify.cc
+  Result amplify_code(const Step& step);
+  Result amplify_cpus(const Step& step);
+  Result amplify_priority(const Step& step);
+  Result amplify_memory(const Step& step);
+  Result amplify_kill(const Step& step);
+  Result calm(const Step& step);
+  Result limit_group(const Step& step);
   // steps_image.cc
   Result copy_image(const Step& step);
   Result write_image(const Step& step);
@@ -89,13 +102,17 @@ class Agent {
 
   std::vector<Subject> subjects(const Step& step);
   std::vector<std::string> whole_disks() const;  // paths
+  base::Random random_of(const Step& step) const;
+  void amplify(const Step& step, const std::function<std::unique_ptr<Amplifier>()>& make);
   Result finish_fio(const Step& step, bool interrupt);
   // Writes the step's pattern to scattered ranges of an open device; 0 or a positive errno.
   int write_scattered(const Step& step, const BlockDevice& device, std::uint64_t& sectors);
   int discard_range(const std::string& path, unsigned long request, plan::Range range);
   Control& control();
-  Snapshot& snapshot(const Step& step);
   std::string image_path(const Step& step);
+  std::optional<BlockDevice> open_image(const Step& step, int flags);
+  // Of the calling thread: a lane has its own.
+  std::vector<AlignedMemory>& buffers();
   void start_events(const Step& step, Snapshot& snapshot, const std::vector<std::string>& names,
                     const std::vector<abi::DeviceId>& ids);
   std::vector<abi::CbtInfo> trackers(int& error);
@@ -112,8 +129,9 @@ class Agent {
   std::vector<AlignedMemory> buffers_;
   FilesDisk files_;
   std::unique_ptr<Control> control_;
-  std::map<std::string, Snapshot> snapshots_;
+  SnapshotBook snapshots_;
   FioJobs fio_;
+  std::map<std::string, std::unique_ptr<Amplifier>> amplifiers_;  // by the step that began them
   bool module_loaded_ = false;
 };
 

@@ -23,6 +23,7 @@ FilesDisk::FilesDisk(BlockDevice disk) : disk_(std::move(disk)), buffer_(kBuffer
 }
 
 nlohmann::json FilesDisk::put(std::span<const std::uint8_t> bytes) {
+  const std::scoped_lock lock(mutex_);
   const std::uint64_t base = next_;
   if (base + aligned(bytes.size()) > disk_.sectors() * kSectorBytes) {
     throw Fatal("files disk of " + std::to_string(disk_.sectors() * kSectorBytes) +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -11,7 +12,7 @@
 
 namespace snapbed::agent {
 
-// One thread at a time.
+// Any thread.
 class FilesDisk {
  public:
   explicit FilesDisk(BlockDevice disk);
@@ -20,6 +21,7 @@ class FilesDisk {
   nlohmann::json put(std::span<const std::uint8_t> bytes);
 
  private:
+  std::mutex mutex_;
   BlockDevice disk_;
   std::uint64_t next_ = 0;  // byte offset
   AlignedMemory buffer_;

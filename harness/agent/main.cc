@@ -113,6 +113,8 @@ int run() {
 
 int main(int argc, char** argv) {
   try {
+    if (argc == 4 && std::string(argv[1]) == "--write-without-end")
+      agent::write_without_end(argv[2], std::stoull(argv[3]));
     if (argc == 2 && std::string(argv[1]) == "--links") {
       std::printf("snapbed-agent: %zu disks in %s\n", agent::refresh_links(), agent::kLinkFolder);
       return 0;

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include "agent/amplifiers.h"
 #include "agent/boot_time.h"
 #include "agent/disk_statistics.h"
 #include "agent/fio.h"
@@ -119,6 +120,23 @@ TEST(LowAnswer, IsAllocatedUpwardsAndStopsAtTheLimit) {
   ASSERT_EQ(second.size(), 1u);
   EXPECT_EQ(second[0].first, 120u);
   EXPECT_TRUE(next_answer(answer).empty());
+}
+
+TEST(Kallsyms, FunctionsOfTheModuleReachToTheNextSymbol) {
+  const auto functions = module_functions(
+      "ffffffff81000000 T _text\n"
+      "ffffffffa0000060 t second\t[blksnap]\n"
+      "ffffffffa0000000 t first\t[blksnap]\n"
+      "ffffffffa0000040 d data\t[blksnap]\n"
+      "ffffffffa0000070 T init_module\t[blksnap]\n"
+      "ffffffffa0000090 T last\t[blksnap]\n"
+      "ffffffffa0100000 t other\t[virtio]\n",
+      "blksnap");
+  ASSERT_EQ(functions.size(), 2U) << "no data, no start code, and the last has no known end";
+  EXPECT_EQ(functions[0].name, "first");
+  EXPECT_EQ(functions[0].bytes, 0x60U);
+  EXPECT_EQ(functions[1].name, "second");
+  EXPECT_EQ(functions[1].bytes, 0x10U);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "agent/fatal.h"
 #include "base/error.h"
@@ -163,6 +164,65 @@ void EventThread::append(const std::vector<abi::BlockRange>& ranges) {
     marks_.write(plan::MarkKind::append_end, {setup_.step, setup_.cycle},
                  {{"snapshot", setup_.snapshot}, {"result", result}});
   }
+}
+
+abi::Uuid SnapshotBook::id(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = snapshots_.find(name);
+  return found == snapshots_.end() ? abi::Uuid{} : found->second.id;
+}
+
+std::vector<std::string> SnapshotBook::devices(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = snapshots_.find(name);
+  return found == snapshots_.end() ? std::vector<std::string>{} : found->second.devices;
+}
+
+std::optional<std::string> SnapshotBook::image(const std::string& name,
+                                               const std::string& device) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = snapshots_.find(name);
+  if (found == snapshots_.end()) return std::nullopt;
+  const auto image = found->second.images.find(device);
+  if (image == found->second.images.end()) return std::nullopt;
+  return image->second;
+}
+
+std::optional<EventCounts> SnapshotBook::seen(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = snapshots_.find(name);
+  if (found == snapshots_.end() || !found->second.events) return std::nullopt;
+  return found->second.events->seen();
+}
+
+void SnapshotBook::created(const std::string& name, Snapshot snapshot) {
+  const std::scoped_lock lock(mutex_);
+  snapshots_[name] = std::move(snapshot);
+}
+
+void SnapshotBook::imaged(const std::string& name, std::map<std::string, std::string> images) {
+  const std::scoped_lock lock(mutex_);
+  Snapshot& snapshot = snapshots_[name];
+  if (!snapshot.dying) snapshot.images = std::move(images);
+}
+
+std::map<std::string, std::string> SnapshotBook::dying(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  Snapshot& snapshot = snapshots_[name];
+  snapshot.dying = true;
+  return std::exchange(snapshot.images, {});
+}
+
+void SnapshotBook::spared(const std::string& name, std::map<std::string, std::string> images) {
+  const std::scoped_lock lock(mutex_);
+  Snapshot& snapshot = snapshots_[name];
+  snapshot.dying = false;
+  snapshot.images = std::move(images);
+}
+
+std::unique_ptr<EventThread> SnapshotBook::destroyed(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  return std::move(snapshots_[name].events);
 }
 
 }  // namespace snapbed::agent

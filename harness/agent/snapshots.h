@@ -102,12 +102,38 @@ class EventThread {
   std::thread thread_;
 };
 
-// One live snapshot of the plan.
+// One snapshot of the plan.
 struct Snapshot {
   abi::Uuid id{};
   std::vector<std::string> devices;           // the plan's names
   std::map<std::string, std::string> images;  // device name -> /dev/blksnap-imageN
-  std::unique_ptr<EventThread> events;
+  std::unique_ptr<EventThread> events;        // while it lives
+  bool dying = false;                         // DESTROY has been called
+};
+
+// The snapshots by the plan's names. A name that no create gave an id stands for an id that no
+// snapshot has. Any thread.
+class SnapshotBook {
+ public:
+  abi::Uuid id(const std::string& name) const;
+  std::vector<std::string> devices(const std::string& name) const;
+  // nullopt when no image of the device was collected, or the snapshot is gone.
+  std::optional<std::string> image(const std::string& name, const std::string& device) const;
+  // nullopt when no such snapshot lives. Throws Fatal as EventThread::seen().
+  std::optional<EventCounts> seen(const std::string& name) const;
+
+  void created(const std::string& name, Snapshot snapshot);
+  void imaged(const std::string& name, std::map<std::string, std::string> images);
+  // From now on nobody finds its images, nor those that another thread still collects; hands them
+  // out, for when it is spared after all.
+  std::map<std::string, std::string> dying(const std::string& name);
+  void spared(const std::string& name, std::map<std::string, std::string> images);
+  // Hands out its events thread, if it had one.
+  std::unique_ptr<EventThread> destroyed(const std::string& name);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, Snapshot> snapshots_;
 };
 
 }  // namespace snapbed::agent

@@ -70,15 +70,15 @@ Agent::Result Agent::wait_writes(const Step& step) {
 }
 
 int Agent::write_scattered(const Step& step, const BlockDevice& device, std::uint64_t& sectors) {
-  const auto most = step.args.at("max_sectors").get<std::uint32_t>();
-  if (most * kSectorBytes > buffers_[0].size()) {
-    throw std::runtime_error("step " + std::to_string(step.id) + ": max_sectors " +
-                             std::to_string(most) + ", at most " +
-                             std::to_string(buffers_[0].size() / kSectorBytes));
-  }
+  const AlignedMemory& buffer = buffers().front();
   const std::uint64_t key = journal::step_key(plan_.seed, step.id);
   for (const plan::Range& range : plan::written_ranges(plan_.seed, step, device.sectors())) {
-    const auto bytes = buffers_[0].span().first(range.count * kSectorBytes);
+    if (range.count * kSectorBytes > buffer.size()) {
+      throw std::runtime_error("step " + std::to_string(step.id) + " writes " +
+                               std::to_string(range.count) + " sectors at once, at most " +
+                               std::to_string(buffer.size() / kSectorBytes) + " are possible");
+    }
+    const auto bytes = buffer.span().first(range.count * kSectorBytes);
     fill(key, range, bytes);
     const int error = write_at(device.fd(), bytes, range.first * kSectorBytes);
     if (error != 0) return error;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <system_error>
 
 #include "agent/agent.h"
 #include "agent/copy_order.h"
@@ -31,6 +32,7 @@ std::vector<std::string> check_command(const std::string& type, const std::strin
 }
 
 std::size_t copy_workers(const plan::Step& step, const std::string& mode) {
+  if (step.args.contains("lane")) return 1;
   const auto asked = step.args.value("threads", std::size_t{1});
   // Three in order keep the image and the evidence disk busy at the same time.
   const std::size_t least = mode == "sequential" ? 3 : 1;
@@ -41,24 +43,44 @@ std::size_t copy_workers(const plan::Step& step, const std::string& mode) {
 
 std::string Agent::image_path(const Step& step) {
   const std::string device = step.args.at("device");
-  const auto& images = snapshot(step).images;
-  const auto image = images.find(device);
-  if (image == images.end()) {
+  const auto image = snapshots_.image(step.args.at("snapshot"), device);
+  if (!image) {
     throw Fatal("step " + std::to_string(step.id) + " (" + step.op + "): no image of " + device +
                 " was collected");
   }
-  return image->second;
+  return *image;
+}
+
+// Where the plan reckons with an image that is gone, nullopt tells that it is. A node of the same
+// name may be another snapshot's by then: the one that is open is ours when ours was still there
+// afterwards.
+std::optional<BlockDevice> Agent::open_image(const Step& step, int flags) {
+  if (std::find(step.expect.begin(), step.expect.end(), ENOENT) == step.expect.end())
+    return BlockDevice(image_path(step), flags);
+  const std::string snapshot = step.args.at("snapshot");
+  const std::string device = step.args.at("device");
+  const auto path = snapshots_.image(snapshot, device);
+  if (!path) return std::nullopt;
+  try {
+    BlockDevice image(*path, flags);
+    if (snapshots_.image(snapshot, device)) return image;
+  } catch (const std::system_error&) {
+    if (snapshots_.image(snapshot, device)) throw;
+  }
+  return std::nullopt;
 }
 
 Agent::Result Agent::copy_image(const Step& step) {
-  const BlockDevice image(image_path(step), O_RDONLY);
+  const auto opened = open_image(step, O_RDONLY);
+  if (!opened) return {{"result", ENOENT}};
+  const BlockDevice& image = *opened;
   const BlockDevice evidence(wait_for_device(kEvidenceDisk, step_deadline(step, kDeviceLimit)),
                              O_WRONLY);
   const std::string mode = step.args.value("mode", "sequential");
   const auto asked = step.args.value("block_bytes", kCopyBlockBytes);
   const std::uint64_t unit = image.logical_sectors();
   const std::uint64_t block =
-      std::max(unit, std::min(asked, kCopyBlockBytes) / kSectorBytes / unit * unit);
+      std::max(unit, std::min(asked, buffers().front().size()) / kSectorBytes / unit * unit);
   const std::uint64_t first = step.args.value("first", std::uint64_t{0});
   const std::uint64_t count = step.args.value("count", image.sectors() - first);
   auto pieces = mode == "shuffled" ? shuffled_pieces(plan_.seed, step.id, count, block, unit)
@@ -72,7 +94,7 @@ Agent::Result Agent::copy_image(const Step& step) {
                         },
                         unit};
   const CopyCounts counts =
-      agent::copy_image(ports, step.args.at("base").get<std::uint64_t>() - first, pieces, buffers_,
+      agent::copy_image(ports, step.args.at("base").get<std::uint64_t>() - first, pieces, buffers(),
                         copy_workers(step, mode), [&](plan::Range run, int error) {
                           marks_.write(plan::MarkKind::read_error, {step.id, step.cycle},
                                        {{"device", step.args.at("device")},
@@ -84,9 +106,10 @@ Agent::Result Agent::copy_image(const Step& step) {
 }
 
 Agent::Result Agent::write_image(const Step& step) {
-  const BlockDevice image(image_path(step), O_RDWR);
+  const auto image = open_image(step, O_RDWR);
+  if (!image) return {{"result", ENOENT}};
   std::uint64_t sectors = 0;
-  const int error = write_scattered(step, image, sectors);
+  const int error = write_scattered(step, *image, sectors);
   return {{"result", error}, {"sectors", sectors}};
 }
 

@@ -43,11 +43,6 @@ Control& Agent::control() {
   return *control_;
 }
 
-// A name that no create gave an id stands for an id that no snapshot has.
-Snapshot& Agent::snapshot(const Step& step) {
-  return snapshots_[step.args.at("snapshot").get<std::string>()];
-}
-
 abi::DeviceId Agent::device_id(const std::string& name) {
   return to_abi(device_below(device_path(name)));
 }
@@ -61,11 +56,9 @@ Agent::Result Agent::create(const Step& step) {
   argument.devices = ids.data();
   const int result = control().call(abi::kSnapshotCreate, &argument);
   if (result < 0) return {{"result", -result}};
-  Snapshot& created = snapshot(step);
-  created.id = argument.id;
-  created.devices = names;
-  created.images.clear();
+  Snapshot created{argument.id, names, {}, nullptr, false};
   if (step.args.value("events", "yes") == "yes") start_events(step, created, names, ids);
+  snapshots_.created(step.args.at("snapshot"), std::move(created));
   return {{"result", 0}, {"id", hex(argument.id)}};
 }
 
@@ -90,7 +83,7 @@ void Agent::start_events(const Step& step, Snapshot& created, const std::vector<
 Agent::Result Agent::append(const Step& step) {
   const auto ranges = ranges_argument(step);
   abi::AppendStorage argument{};
-  argument.id = snapshot(step).id;
+  argument.id = snapshots_.id(step.args.at("snapshot"));
   argument.device = device_id(step.args.at("device"));
   argument.count = static_cast<std::uint32_t>(ranges.size());
   argument.ranges = ranges.data();
@@ -98,7 +91,7 @@ Agent::Result Agent::append(const Step& step) {
 }
 
 Agent::Result Agent::take(const Step& step) {
-  abi::SnapshotId argument{snapshot(step).id};
+  abi::SnapshotId argument{snapshots_.id(step.args.at("snapshot"))};
   if (step.args.value("killed", "no") == "yes") {
     return {{"result", call_and_kill(control(), abi::kSnapshotTake, &argument,
                                      step_deadline(step, kKilledLimit))}};
@@ -107,27 +100,35 @@ Agent::Result Agent::take(const Step& step) {
 }
 
 Agent::Result Agent::collect_images(const Step& step) {
-  Snapshot& held = snapshot(step);
+  const std::string snapshot = step.args.at("snapshot");
+  const std::vector<std::string> devices = snapshots_.devices(snapshot);
   std::vector<abi::ImageInfo> found(plan_.devices.size());
-  abi::CollectImages argument{held.id, static_cast<std::uint32_t>(found.size()), 0, found.data()};
+  abi::CollectImages argument{snapshots_.id(snapshot), static_cast<std::uint32_t>(found.size()), 0,
+                              found.data()};
   const int result = control().call(abi::kSnapshotCollectImages, &argument);
   if (result < 0) return {{"result", -result}};
   if (argument.count > found.size()) return {{"result", EPROTO}};
   found.resize(argument.count);
   Result images = Result::array();
+  // Another lane may destroy it now: the images are gone, or never come.
+  const bool may_vanish =
+      std::find(step.expect.begin(), step.expect.end(), ESRCH) != step.expect.end();
   int pairing = 0;
-  for (const std::string& name : held.devices) {
+  std::map<std::string, std::string> paths;
+  for (const std::string& name : devices) {
     const abi::DeviceId origin = device_id(name);
     const auto image = std::find_if(found.begin(), found.end(),
                                     [&](const auto& info) { return info.origin == origin; });
     const std::string node = image == found.end() ? "" : device_node(image->image);
-    if (!node.starts_with(abi::kImagePrefix) || found.size() != held.devices.size()) {
-      pairing = EPROTO;
+    if (!node.starts_with(abi::kImagePrefix) || found.size() != devices.size()) {
+      pairing = may_vanish ? ESRCH : EPROTO;
     } else {
-      held.images[name] = wait_for_device("/dev/" + node, step_deadline(step, kImageLimit));
+      if (may_vanish && !std::filesystem::exists("/dev/" + node)) return {{"result", ESRCH}};
+      paths[name] = wait_for_device("/dev/" + node, step_deadline(step, kImageLimit));
     }
     images.push_back({{"device", name}, {"image", node}});
   }
+  snapshots_.imaged(snapshot, std::move(paths));
   return {{"result", pairing}, {"images", images}};
 }
 
@@ -204,17 +205,20 @@ Agent::Result Agent::mark_dirty(const Step& step) {
 }
 
 Agent::Result Agent::destroy(const Step& step) {
-  Snapshot& held = snapshot(step);
-  abi::SnapshotId argument{held.id};
+  const std::string snapshot = step.args.at("snapshot");
+  abi::SnapshotId argument{snapshots_.id(snapshot)};
+  auto images = snapshots_.dying(snapshot);
   const int result = -control().call(abi::kSnapshotDestroy, &argument);
-  if (result != 0) return {{"result", result}};
-  EventCounts seen;
-  if (held.events) {
-    held.events->join(step_deadline(step, kEventEndLimit));
-    seen = held.events->seen();
-    held.events.reset();
+  if (result != 0) {
+    // Another lane's call may be the one that destroys it.
+    if (result != ENODEV) snapshots_.spared(snapshot, std::move(images));
+    return {{"result", result}};
   }
-  held.images.clear();
+  EventCounts seen;
+  if (const auto events = snapshots_.destroyed(snapshot)) {
+    events->join(step_deadline(step, kEventEndLimit));
+    seen = events->seen();
+  }
   return {{"result", 0}, {"low", seen.low}, {"corrupted", seen.corrupted}};
 }
 
@@ -224,14 +228,15 @@ Agent::Result Agent::remove_tracker(const Step& step) {
 }
 
 Agent::Result Agent::wait_event(const Step& step) {
-  const Snapshot& held = snapshot(step);
+  const std::string snapshot = step.args.at("snapshot");
   const std::string code = step.args.at("code");
   const auto wanted = step.args.at("count").get<std::uint64_t>();
-  if (!held.events) throw Fatal("wait_event: " + step.args.dump() + ": no such snapshot is live");
+  if (!snapshots_.seen(snapshot))
+    throw Fatal("wait_event: " + step.args.dump() + ": no such snapshot is live");
   std::uint64_t seen = 0;
   base::wait_until(std::to_string(wanted) + " events \"" + code + "\"",
                    step_deadline(step, kEventLimit), [&] {
-                     const EventCounts counts = held.events->seen();
+                     const EventCounts counts = snapshots_.seen(snapshot).value_or(EventCounts{});
                      seen = code == "low" ? counts.low : counts.corrupted;
                      return seen >= wanted;
                    });

@@ -95,6 +95,13 @@ std::vector<std::string> words(const std::string& text) {
   return result;
 }
 
+std::vector<std::string> split_list(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> result;
+  for (std::string word; std::getline(stream, word, ',');) result.push_back(word);
+  return result;
+}
+
 std::string hex(std::span<const std::uint8_t> bytes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string result;

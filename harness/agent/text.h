@@ -20,6 +20,9 @@ std::string substitute_devices(const std::string& table,
 // Words between blanks.
 std::vector<std::string> words(const std::string& text);
 
+// Words between commas.
+std::vector<std::string> split_list(const std::string& text);
+
 // Lower-case hexadecimal digits, two a byte.
 std::string hex(std::span<const std::uint8_t> bytes);
 

@@ -414,9 +414,10 @@ bool Cut::cut_off(const BadRange& bad, const Copy& copy) const {
                      });
 }
 
-// -EIO is right only where CORRUPTED was delivered or a request below failed.
+// -EIO is right only where CORRUPTED was delivered, a request below failed, or DESTROY was called
+// while another lane was reading.
 bool Cut::explained(const BadRange& bad, const Copy& copy) const {
-  if (snapshot_.corrupted()) return true;
+  if (snapshot_.corrupted() || copy.returned > snapshot_.destroy_called) return true;
   const Place& place = snapshot_.places[copy.device];
   const std::uint64_t first = place.first + bad.first;
   if (window_.exempt[copy.device].all(first, bad.count)) return true;

@@ -124,9 +124,20 @@ class Teller {
   Teller(const Journal& journal, History& history) : journal_(journal), history_(history) {}
 
   void tell() {
+    find_lane_copies();
+    // Lanes run side by side: what counts is when a step was called, not where it stands.
+    std::vector<const plan::Step*> begun;
     for (const plan::Step& step : history_.plan.steps) {
-      const StepRun& run = history_.steps[step.id];
-      if (run.begun()) tell_step(step, run);
+      if (history_.steps[step.id].begun()) begun.push_back(&step);
+    }
+    std::stable_sort(begun.begin(), begun.end(), [this](const auto* a, const auto* b) {
+      return history_.steps[a->id].called < history_.steps[b->id].called;
+    });
+    for (const plan::Step* step : begun) tell_step(*step, history_.steps[step->id]);
+    // Beside a DESTROY of another lane a map may be that of the device's next snapshot.
+    for (Snapshot& snapshot : history_.snapshots) {
+      std::erase_if(snapshot.maps,
+                    [&](const MapRead& map) { return map.returned > snapshot.destroy_called; });
     }
     for (const PlacedMark& placed : history_.marks) tell_mark(placed);
   }
@@ -281,7 +292,8 @@ class Teller {
       throw BrokenRecord(fmt::format("step {} copies sectors [{}, +{}) of an image of {}", step.id,
                                      copy.range.first, copy.range.count, sectors));
     }
-    collect_evidence(copy, step.args.at("base").get<std::uint64_t>(), copy.range);
+    copy.base = step.args.at("base").get<std::uint64_t>();
+    collect_evidence(copy, copy.base, copy.range);
     snapshot.copies.push_back(std::move(copy));
   }
 
@@ -294,6 +306,7 @@ class Teller {
       if (journal_.disks[request->disk].role != Role::evidence) continue;
       if (request->op == journal::Op::read || request->op == journal::Op::flush) continue;
       if (request->end == kNever || request->end > copy.returned) continue;
+      if (beside(copy, *request)) continue;
       if (request->op != journal::Op::write || request->error != 0 || request->moved == kNever ||
           request->first < base || request->first + request->count > base + sectors) {
         throw BrokenRecord(fmt::format(
@@ -307,6 +320,25 @@ class Teller {
     }
     std::sort(copy.segments.begin(), copy.segments.end(),
               [](const Segment& a, const Segment& b) { return a.first < b.first; });
+  }
+
+  // Copies of other lanes have places of their own on the evidence disk.
+  bool beside(const Copy& copy, const Request& request) const {
+    auto other = lane_copies_.upper_bound(request.first);
+    if (other == lane_copies_.begin() || !lane_copies_.contains(copy.base)) return false;
+    --other;
+    const StepRun& run = history_.steps[other->second->id];
+    const Place& place = history_.place(other->second->args.at("device").get<std::string>());
+    return other->first != copy.base && run.begun() && run.called <= request.begin &&
+           request.begin < run.returned &&
+           request.first + request.count <= other->first + place.sectors;
+  }
+
+  void find_lane_copies() {
+    for (const plan::Step& step : history_.plan.steps) {
+      if (step.op != "copy_image" || !step.args.contains("lane")) continue;
+      lane_copies_[step.args.at("base").get<std::uint64_t>()] = &step;
+    }
   }
 
   void tell_map(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
@@ -400,7 +432,8 @@ class Teller {
 
   const Journal& journal_;
   History& history_;
-  std::map<std::string, std::size_t> tracked_;  // device -> its live generation
+  std::map<std::string, std::size_t> tracked_;              // device -> its live generation
+  std::map<std::uint64_t, const plan::Step*> lane_copies_;  // by their place on the evidence disk
   std::map<std::string, std::size_t> pending_;  // snapshot -> first range of its running append
 };
 

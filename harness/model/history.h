@@ -78,6 +78,7 @@ struct Copy {
   std::uint32_t cycle = 0;
   std::size_t device = 0;  // index in Snapshot::places
   plan::Range range;       // the image sectors it was asked for
+  std::uint64_t base = 0;  // sector of the evidence disk where it begins
   Stamp called = kNever;
   Stamp returned = kNever;
   bool finished = false;

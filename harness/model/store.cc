@@ -269,6 +269,8 @@ void Store::judge_contents(std::size_t index) {
   std::unordered_map<std::uint64_t, Piece> unknown;  // hash -> where it was first stored
   for (const Piece& piece : pieces_[index]) {
     if (piece.request->op != Op::write || piece.request->moved == kNever) continue;
+    // A torn store leaves in part what its sectors held before.
+    if (piece.request->error != 0) continue;
     const auto hashes = facts_.journal.hashes_of(*piece.request);
     for (std::uint64_t s = piece.first; s < piece.first + piece.count; ++s) {
       unknown.try_emplace(hashes[s - piece.request->first], Piece{piece.request, s, 1});

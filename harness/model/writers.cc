@@ -60,6 +60,15 @@ Stamp until(const History& history, const plan::Step& begun, const char* op, con
   return kNever;
 }
 
+// The end of the next step of this operation.
+Stamp until_next(const History& history, const plan::Step& begun, const char* op) {
+  for (std::size_t i = begun.id + 1; i < history.plan.steps.size(); ++i) {
+    if (history.plan.steps[i].op == op && history.steps[i].succeeded())
+      return history.steps[i].returned;
+  }
+  return kNever;
+}
+
 void add_step(const History& history, const plan::Step& step, std::vector<Writer>& writers) {
   const StepRun& run = history.steps[step.id];
   const std::string device = step.args.value("device", std::string());
@@ -78,6 +87,8 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
   } else if (step.op == "abi" || step.op == "call_storm" || step.op == "fail_allocations") {
     for (const auto& name : step.args.at("devices")) add(name, run.returned);
     add(step.args.at("storage"), run.returned);
+  } else if (step.op == "amplify_kill") {
+    add(device, until_next(history, step, "calm"));
   } else if (step.op == "run") {
     add("", kNever);
   } else if (step.op == "fio_start") {

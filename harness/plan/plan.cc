@@ -67,6 +67,13 @@ constexpr std::string_view kOps[] = {
     "abi",
     "call_storm",
     "fail_allocations",
+    "amplify_code",
+    "amplify_cpus",
+    "amplify_priority",
+    "amplify_memory",
+    "amplify_kill",
+    "calm",
+    "limit_group",
     "cycle_end",
 };
 

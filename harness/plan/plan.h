@@ -142,7 +142,17 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //                                      lives is destroyed -> {cases, storm_calls, storm_creates, storm_takes, storm_destroys}
 //   fail_allocations {devices:[name], storage, call}   create, append, take, first write and destroy with every allocation failing in turn, by fail-nth of
 //                                      the caller and of the kernel's workers -> {cases, sites, worker_sites}. Needs a kernel with fault injection.
+//   amplify_code {functions, count, pause_us, share}   pauses of up to pause_us at `count` instructions of the module drawn by the seed (of each function
+//                                      named in functions "a,b+0x1f", or of all), in share of 1024 passages; the amplifier's module is inserted for it.
+//   amplify_cpus {every_ms}            a CPU but the first goes or comes back. amplify_priority {every_ms}: random nice values over fio and kworkers, one thread at a time below all.
+//   amplify_memory {leave}             memory taken until `leave` bytes are available, and given back in part. amplify_kill {device, writers, every_ms}: processes that
+//                                      write to the device without end, each killed by SIGKILL. All go on in the background until
+//   calm {}                            -> {what they did}; fatal (the testbed's) when one of them did nothing.
+//   limit_group {device, rate, memory} programs started from now on share a control group: io.max wbps on the device, memory.max.
 //   cycle_end {}                       the `cycle_end` mark; the server answers it when the cycle has been judged.
+//
+// Steps that follow each other and have a `lane` run side by side, those of one lane in their order. A `label` is told in the step_begin mark, for
+// rules of the server. Lanes take the steps of one disk and its snapshots only (scenario/steps.cc has the list).
 //
 // Every step also takes timeout_ms (guest time that its own waits have, where the usual is not enough) and hang_ms (guest time
 // after which a step that hangs in the kernel is given up: `fatal` mark with "hang":true, then power off; 300 s more than

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -100,14 +99,44 @@ model::CheckResult watchdog_check(const journal::Journal& journal, const Run& ru
   return result;
 }
 
-std::vector<std::size_t> rules_not_fired(const scenario::Scenario& scenario,
-                                         const journal::Journal& journal) {
-  std::set<std::size_t> fired;
-  for (const journal::RuleAction& action : journal.rule_actions) fired.insert(action.rule);
-  std::vector<std::size_t> idle;
-  for (std::size_t rule = 0; rule < scenario.rules.size(); ++rule)
-    if (!fired.contains(rule)) idle.push_back(rule);
-  return idle;
+namespace {
+
+// Some actions are on record only to tell why nothing was done, or how it was undone.
+bool acted(const std::string& how) {
+  return how != "full" && how != "alone" && !how.starts_with("back ");
+}
+
+}  // namespace
+
+std::vector<RuleTally> tally_rules(const scenario::Scenario& scenario,
+                                   const journal::Journal& journal) {
+  std::vector<RuleTally> tallies;
+  for (const scenario::Rule& rule : scenario.rules)
+    tallies.push_back({rule.text, rule.optional, 0, {}});
+  for (const journal::RuleAction& action : journal.rule_actions) {
+    if (action.rule >= tallies.size()) continue;
+    RuleTally& tally = tallies[action.rule];
+    ++tally.how[action.how];
+    tally.fired += acted(action.how) ? 1U : 0U;
+  }
+  return tallies;
+}
+
+std::map<std::string, std::uint64_t> tally_amplifiers(const journal::Journal& journal) {
+  std::map<std::string, std::uint64_t> counts;
+  const plan::Plan plan = plan::from_text(journal.plan);
+  for (const journal::MarkBytes& bytes : journal.marks) {
+    const auto mark = plan::decode_mark(bytes.bytes);
+    if (!mark || mark->kind != plan::MarkKind::step_end || mark->step >= plan.steps.size() ||
+        plan.steps[mark->step].op != "calm")
+      continue;
+    const auto told = nlohmann::json::parse(mark->text, nullptr, false);
+    if (!told.is_object()) continue;
+    for (const auto& [name, value] : told.items())
+      if (name != "result" && value.is_number_unsigned())
+        counts[name] += value.get<std::uint64_t>();
+  }
+  return counts;
 }
 
 std::uint64_t count_marks(const journal::Journal& journal, plan::MarkKind kind) {

@@ -2,7 +2,9 @@
 // The folder of a run as something to judge: its journal, kept files, console and scenario.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,9 +34,12 @@ model::CheckResult log_check(const vm::ConsoleParser& parser);
 // The runner's other check: that the guest went on. `run` is how the run ended.
 model::CheckResult watchdog_check(const journal::Journal& journal, const Run& run);
 
-// Number of rules of the scenario that met no request.
-std::vector<std::size_t> rules_not_fired(const scenario::Scenario& scenario,
-                                         const journal::Journal& journal);
+// What each rule of the scenario did, in their order.
+std::vector<RuleTally> tally_rules(const scenario::Scenario& scenario,
+                                   const journal::Journal& journal);
+
+// What the amplifiers of the guest told at each `calm`, summed up.
+std::map<std::string, std::uint64_t> tally_amplifiers(const journal::Journal& journal);
 
 // The number of marks of a kind.
 std::uint64_t count_marks(const journal::Journal& journal, plan::MarkKind kind);

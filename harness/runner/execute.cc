@@ -77,7 +77,7 @@ Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal)
   run.ending = *ending;
   run.what = told.value("what", "the record holds no mark of the plan's end");
   if (run.ending == Ending::done && !done)
-    run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}};
+    run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}, {}};
   return run;
 }
 
@@ -133,7 +133,8 @@ Result verify(const fs::path& folder) {
   run = archived_run(before, journal);
   const bool whole = run.ending == Ending::done;
   const auto ended = static_cast<std::uint32_t>(count_marks(journal, plan::MarkKind::cycle_end));
-  if (whole) run.rules_not_fired = rules_not_fired(scenario, journal);
+  if (whole) run.rules = tally_rules(scenario, journal);
+  if (whole) run.amplified = tally_amplifiers(journal);
   if (whole || ended > 0)
     result.report = model::judge(journal, expectations(scenario, cycles), files_reader(folder),
                                  model::Scope{0, whole ? model::kAllCycles : ended});
@@ -162,7 +163,8 @@ int exit_status(const scenario::Scenario& scenario, const Result& result) {
 
 void print_result(const scenario::Scenario& scenario, const Result& result) {
   const std::string folder = result.folder.string();
-  fmt::print("{}{}", cycle_table(result.report), check_table(result.report));
+  fmt::print("{}{}{}", cycle_table(result.report), check_table(result.report),
+             rule_table(result.setting.run));
   std::string verdict = to_string(result.decision.status);
   for (char& letter : verdict)
     letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));

@@ -126,6 +126,11 @@ void Execution::prepare() {
   const std::uint64_t sectors = write_module_disk(parts_.module, folder_ / "module.img");
   built_.disks.push_back({static_cast<std::uint16_t>(built_.disks.size()), "module",
                           journal::Role::plan, journal::Initial::zero, sectors});
+  if (!scenario::uses(scenario_, "amplify_code")) return;
+  parts_.amplifier = find_amplifier(options_.parts.amplifier, options_.program);
+  const std::uint64_t more = write_module_disk(parts_.amplifier, folder_ / "amplifier.img");
+  built_.disks.push_back({static_cast<std::uint16_t>(built_.disks.size()), "amplifier",
+                          journal::Role::plan, journal::Initial::zero, more});
 }
 
 void Execution::start() {
@@ -357,7 +362,8 @@ void Execution::finish() {
   console_.finish();
   std::error_code ignored;
   if (!options_.keep)
-    for (const char* file : {"plan.img", "module.img"}) fs::remove(folder_ / file, ignored);
+    for (const char* file : {"plan.img", "module.img", "amplifier.img"})
+      fs::remove(folder_ / file, ignored);
 }
 
 // The verdict's report: the whole run when it came to its end, else the cycles that did.
@@ -373,7 +379,8 @@ void Execution::judge_all() {
     if (whole && !journal_.complete && report_.broken.empty())
       report_.broken = "the journal is cut short: " + journal_.trouble;
     if (run_.booted) extract_fio(folder_, journal_);
-    if (whole) run_.rules_not_fired = rules_not_fired(scenario_, journal_);
+    if (whole) run_.rules = tally_rules(scenario_, journal_);
+    if (whole) run_.amplified = tally_amplifiers(journal_);
   }
   report_.checks["log"] = log_check(console_);
   report_.checks["watchdog"] = watchdog_check(journal_, run_);

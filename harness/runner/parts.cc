@@ -76,6 +76,12 @@ Parts find_parts(const Parts& wanted, const fs::path& program, const std::string
   return parts;
 }
 
+fs::path find_amplifier(const fs::path& wanted, const fs::path& program) {
+  const fs::path build = program.parent_path().parent_path().parent_path();
+  return find_part("amplifier", wanted, "SNAPBED_AMPLIFIER", "--amplifier",
+                   build / "artifacts/snapbed_amplifier.ko");
+}
+
 void require_programs() {
   const std::pair<const char*, const char*> needed[] = {{"nbdkit", "nbdkit"},
                                                         {"qemu-system-x86_64", "qemu-system-x86"}};

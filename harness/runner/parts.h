@@ -18,6 +18,7 @@ class PartMissing : public std::runtime_error {
 struct Parts {
   std::filesystem::path kernel;
   std::filesystem::path module;
+  std::filesystem::path amplifier;  // of find_amplifier() only
   std::filesystem::path image;
   std::filesystem::path plugin;
 };
@@ -29,6 +30,11 @@ struct Parts {
 // Throws PartMissing.
 Parts find_parts(const Parts& wanted, const std::filesystem::path& program,
                  const std::string& module_file = "blksnap.ko");
+
+// The module that puts pauses into the module under test: `wanted`, SNAPBED_AMPLIFIER or
+// BUILD/artifacts/snapbed_amplifier.ko. Absolute. Throws PartMissing.
+std::filesystem::path find_amplifier(const std::filesystem::path& wanted,
+                                     const std::filesystem::path& program);
 
 // Throws PartMissing unless nbdkit and QEMU are in PATH.
 void require_programs();

@@ -214,13 +214,16 @@ nlohmann::json server_config(const scenario::Scenario& scenario, const scenario:
       }
     if (disk.name == "plan") entry["content"] = (folder / "plan.img").string();
     if (disk.name == "module") entry["content"] = (folder / "module.img").string();
+    if (disk.name == "amplifier") entry["content"] = (folder / "amplifier.img").string();
     disks.push_back(entry);
   }
+  nlohmann::json rules = nlohmann::json::array();
+  for (const scenario::Rule& rule : scenario.rules) rules.push_back(rule.config);
   return {{"seed", built.plan.seed},
           {"dir", folder.string()},
           {"disks", disks},
           {"plan", (folder / "plan.json").string()},
-          {"rules", scenario.rules},
+          {"rules", rules},
           {"control_fd", -1},
           {"journal_limit_bytes", kJournalLimitBytes}};
 }

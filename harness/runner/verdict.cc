@@ -111,12 +111,22 @@ std::string not_run_text(const Report& report, const std::vector<std::string>& n
   return text;
 }
 
+// "match 3, time 1".
+std::string how_text(const RuleTally& rule) {
+  std::string text;
+  for (const auto& [how, count] : rule.how)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", how, count);
+  return text;
+}
+
 // A run that came to its end without any contradiction: was it worth anything?
 Decision decide_quiet(const Run& run, const Report& report) {
   if (!report.broken.empty()) return {Status::broken, Reason::record_unsound, report.broken};
-  if (!run.rules_not_fired.empty())
-    return {Status::broken, Reason::rule_never_fired,
-            fmt::format("rule {} of the scenario met no request", run.rules_not_fired.front() + 1)};
+  for (const RuleTally& rule : run.rules)
+    if (rule.fired == 0 && !rule.optional)
+      return {Status::broken, Reason::rule_never_fired,
+              fmt::format("the rule \"{}\" of the scenario never acted ({})", rule.text,
+                          rule.how.empty() ? "it met no request" : how_text(rule))};
   const auto idle = with_outcome(report, Outcome::not_run);
   if (!idle.empty()) return {Status::broken, Reason::not_exercised, not_run_text(report, idle)};
   if (with_outcome(report, Outcome::pass).empty())
@@ -245,10 +255,17 @@ nlohmann::json to_json(const Setting& setting, const Decision& decision, const R
        {{"file", setting.module_file},
         {"version", setting.module_version},
         {"hash", setting.module_hash}}},
+      {"rules", nlohmann::json::array()},
+      {"amplified", setting.run.amplified},
       {"checks", nlohmann::json::object()},
       {"exercised", nlohmann::json::object()},
       {"findings", nlohmann::json::array()},
   };
+  for (const RuleTally& rule : setting.run.rules)
+    out["rules"].push_back({{"rule", rule.text},
+                            {"fired", rule.fired},
+                            {"how", rule.how},
+                            {"optional", rule.optional}});
   for (const auto& [name, check] : report.checks) {
     out["checks"][name] = outcome_text(check.outcome);
     out["exercised"][name] = check.exercised;
@@ -292,6 +309,16 @@ std::string check_table(const Report& report) {
     if (line.back() == ',') line.pop_back();
     out += line + "\n";
   }
+  return out;
+}
+
+std::string rule_table(const Run& run) {
+  std::string out;
+  for (const auto& [what, count] : run.amplified)
+    out += fmt::format("{:<9} {:<8} {}\n", "amplified", count, what);
+  for (const RuleTally& rule : run.rules)
+    out += fmt::format("{:<9} {:<8} {}{}\n", "rule", rule.fired,
+                       rule.how.empty() ? "" : how_text(rule) + ": ", rule.text);
   return out;
 }
 

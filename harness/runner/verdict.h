@@ -61,11 +61,20 @@ enum class Ending : std::uint8_t {
 std::string to_string(Ending ending);
 std::optional<Ending> parse_ending(const std::string& name);
 
+// What a rule of the scenario did.
+struct RuleTally {
+  std::string text;
+  bool optional = false;                     // it may meet nothing
+  std::uint64_t fired = 0;                   // requests it acted upon
+  std::map<std::string, std::uint64_t> how;  // how each of its actions ended: "match", "time", ...
+};
+
 struct Run {
   Ending ending = Ending::done;
   std::string what;  // one line about an ending that is not `done`
   bool booted = false;
-  std::vector<std::size_t> rules_not_fired;  // indexes into the scenario's [[rule]]s
+  std::vector<RuleTally> rules;                    // of the scenario, when the run came to its end
+  std::map<std::string, std::uint64_t> amplified;  // what the amplifiers of the guest did
 };
 
 struct Decision {
@@ -100,6 +109,9 @@ nlohmann::json to_json(const Setting& setting, const Decision& decision,
 std::string cycle_table(const model::Report& report);
 // One line per check: name, outcome, what it was exercised with.
 std::string check_table(const model::Report& report);
+// One line per rule, how often it acted and how that ended, and per count of an amplifier. Empty
+// without them.
+std::string rule_table(const Run& run);
 
 // Whether the verdict is exactly what a meta scenario promised; empty: yes, otherwise what differs.
 struct Promise {

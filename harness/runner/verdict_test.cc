@@ -85,10 +85,12 @@ TEST(Decide, AnUnsoundRecordProvesNothing) {
 
 TEST(Decide, ARuleThatNeverFiredIsBroken) {
   auto run = done();
-  run.rules_not_fired = {1};
+  run.rules = {{"hold read of data0 first", false, 0, {}}};
   const Decision decision = decide(run, good());
   expect(decision, Status::broken, Reason::rule_never_fired);
-  EXPECT_EQ(decision.explanation, "rule 2 of the scenario met no request");
+  EXPECT_EQ(
+      decision.explanation,
+      "the rule \"hold read of data0 first\" of the scenario never acted (it met no request)");
 }
 
 TEST(Decide, BeforeTheFirstMarkNothingIsTheModulesFault) {

@@ -174,7 +174,7 @@ Built build_plan(const Scenario& scenario, std::uint64_t seed, std::uint32_t cyc
   if (scenario.module) builder.add_bare("insmod", 0);
   builder.add_all(scenario.setup, 0);
   for (std::uint32_t cycle = 1; cycle <= cycles; ++cycle) {
-    builder.add_all(scenario.cycle, cycle);
+    builder.add_all(scenario.cycle[(cycle - 1) % scenario.cycle.size()], cycle);
     builder.add_bare("cycle_end", cycle);
   }
   builder.add_all(scenario.teardown, cycles);

@@ -24,7 +24,8 @@ const std::vector<std::string> kChecks = {"cut",      "twice",  "map",    "chain
 const std::vector<std::string> kCycleCounters = {
     "writes",         "bytes_written",       "writes_across_take",
     "sectors_judged", "sectors_overwritten", "snapshots"};
-const std::vector<std::string> kOurDisks = {"plan", "marks", "evidence", "files", "module"};
+const std::vector<std::string> kOurDisks = {"plan",  "marks",  "evidence",
+                                            "files", "module", "amplifier"};
 
 std::string read_text(const std::filesystem::path& path, const std::string& where) {
   std::error_code error;
@@ -245,7 +246,7 @@ void check_whole(const Table& root, const Scenario& scenario) {
   if (scenario.disks.size() > kDiskLimit)
     root.refuse_at("disk", "the scenario has " + std::to_string(scenario.disks.size()) +
                                " disks; expected at most " + std::to_string(kDiskLimit));
-  if (scenario.cycle.empty())
+  if (scenario.cycle.empty() || scenario.cycle.front().empty())
     root.refuse_at("cycle",
                    "the scenario does nothing in a cycle; expected cycle = [\"op ...\", ...]");
 }
@@ -287,6 +288,14 @@ bool takes_selftest(const Disk& disk) {
   return disk.role == journal::Role::data && disk.discard;
 }
 
+bool uses(const Scenario& scenario, std::string_view op) {
+  const auto is = [op](const Step& step) { return step.op == op; };
+  return std::any_of(scenario.setup.begin(), scenario.setup.end(), is) ||
+         std::any_of(scenario.cycle.begin(), scenario.cycle.end(),
+                     [&](const auto& turn) { return std::any_of(turn.begin(), turn.end(), is); }) ||
+         std::any_of(scenario.teardown.begin(), scenario.teardown.end(), is);
+}
+
 Scenario parse(const std::string& text, const std::filesystem::path& file,
                const std::filesystem::path& folder) {
   toml::table table;
@@ -301,21 +310,21 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   scenario.file = file.string();
   scenario.text = text;
   const Table root(table, scenario.file, "the scenario");
-  root.only({"promise",    "tags",
-             "classes",    "cycles",
-             "vcpus",      "memory",
-             "stall_ms",   "module",
-             "strict",     "budget",
-             "judged",     "kernel_arguments",
-             "allow_log",  "module_parameters",
-             "disk",       "partition",
-             "linear",     "device",
-             "md",         "dm",
-             "fio",        "setup",
-             "cycle",      "teardown",
-             "rule",       "minimum",
-             "each_cycle", "expect",
-             "module_file"});
+  root.only({"promise",   "tags",
+             "classes",   "cycles",
+             "vcpus",     "memory",
+             "stall_ms",  "module",
+             "strict",    "budget",
+             "judged",    "kernel_arguments",
+             "allow_log", "module_parameters",
+             "disk",      "partition",
+             "linear",    "device",
+             "md",        "dm",
+             "fio",       "setup",
+             "cycle",     "teardown",
+             "rule",      "rules",
+             "minimum",   "each_cycle",
+             "expect",    "module_file"});
   read_head(root, scenario);
   read_module_parameters(root, scenario);
   for (const Table& disk : root.tables("disk")) scenario.disks.push_back(read_disk(disk, scenario));
@@ -323,10 +332,11 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   for (const Table& fio : root.tables("fio"))
     scenario.fios.push_back(read_fio(fio, scenario, folder));
   scenario.setup = parse_steps(root, "setup", scenario);
-  scenario.cycle = parse_steps(root, "cycle", scenario);
+  scenario.cycle = parse_turns(root, "cycle", scenario);
   scenario.teardown = parse_steps(root, "teardown", scenario);
   scenario.rules = parse_rules(root, scenario);
-  scenario.met = parse_met(root);
+  for (std::uint32_t rule = 0; rule < scenario.rules.size(); ++rule)
+    if (scenario.rules[rule].must_meet) scenario.met.push_back(rule);
   read_minima(root, scenario);
   read_expect(root, scenario);
   check_whole(root, scenario);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "journal/record.h"
@@ -71,6 +72,15 @@ struct Expect {
   std::optional<std::string> check;   // a check with outcome fail
 };
 
+// A rule of the recording server.
+struct Rule {
+  std::uint32_t line = 0;
+  std::string text;        // in the short form, for people
+  bool optional = false;   // it may meet nothing
+  bool must_meet = false;  // its holds must be ended by the request they wait for
+  nlohmann::json config;   // as the recording server reads it
+};
+
 struct Scenario {
   std::string name;  // file name without .toml
   std::string file;
@@ -95,14 +105,17 @@ struct Scenario {
   std::vector<Device> devices;
   std::vector<Fio> fios;
   std::vector<Step> setup;
-  std::vector<Step> cycle;
+  std::vector<std::vector<Step>> cycle;  // lists that the cycles take in turn; at least one
   std::vector<Step> teardown;
-  nlohmann::json rules = nlohmann::json::array();   // as the recording server reads them
+  std::vector<Rule> rules;                          // sentences of `rules` first, then [[rule]]s
   std::vector<std::uint32_t> met;                   // indexes of rules with must_meet
   std::map<std::string, std::uint64_t> minimum;     // "check.counter" over all `cycles` cycles
   std::map<std::string, std::uint64_t> each_cycle;  // counter of every cycle's summary
   std::optional<Expect> expect;
 };
+
+// Whether a step of the scenario is this operation.
+bool uses(const Scenario& scenario, std::string_view op);
 
 // Reads FILE and the fio files it names. Throws BadScenario.
 Scenario load(const std::filesystem::path& file);
@@ -112,7 +125,7 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
                const std::filesystem::path& folder);
 
 inline constexpr std::uint32_t kCycleLimit = 100000;  // a plan must fit in memory many times over
-inline constexpr std::size_t kDiskLimit = 16;  // virtio disks that fit one PCI bus beside ours
+inline constexpr std::size_t kDiskLimit = 20;  // virtio disks that fit one PCI bus beside ours
 inline constexpr std::size_t kFileBytesLimit = 1U << 20U;        // no honest scenario is near it
 inline constexpr std::uint64_t kDiskSectorsLimit = 1ULL << 41U;  // 1 PiB
 

@@ -86,18 +86,18 @@ TEST(Scenario, ReadsValues) {
   EXPECT_EQ(scenario.disks[2].initial, journal::Initial::zero);
   ASSERT_EQ(scenario.setup.size(), 2U) << "device=a,b repeats the step";
   EXPECT_EQ(scenario.setup[1].args["device"], "data1");
-  ASSERT_EQ(scenario.cycle.size(), 6U);
-  EXPECT_EQ(scenario.cycle[1].args["ranges"].dump(), "[[0,16384],[16384,8]]");
-  EXPECT_EQ(scenario.cycle[2].args["command"], "echo a b; exit 3");
-  EXPECT_EQ(scenario.cycle[2].expect, std::vector<std::int32_t>{3});
-  EXPECT_EQ(scenario.cycle[3].expect, (std::vector<std::int32_t>{16, 0}));
-  EXPECT_EQ(scenario.cycle[4].args["command"], "sleep 1");
-  EXPECT_EQ(scenario.cycle[5].args["block"], 65536);
+  ASSERT_EQ(scenario.cycle.at(0).size(), 6U);
+  EXPECT_EQ(scenario.cycle[0][1].args["ranges"].dump(), "[[0,16384],[16384,8]]");
+  EXPECT_EQ(scenario.cycle[0][2].args["command"], "echo a b; exit 3");
+  EXPECT_EQ(scenario.cycle[0][2].expect, std::vector<std::int32_t>{3});
+  EXPECT_EQ(scenario.cycle[0][3].expect, (std::vector<std::int32_t>{16, 0}));
+  EXPECT_EQ(scenario.cycle[0][4].args["command"], "sleep 1");
+  EXPECT_EQ(scenario.cycle[0][5].args["block"], 65536);
   EXPECT_EQ(scenario.minimum.at("twice.sectors_overwritten"), 1000U);
   EXPECT_EQ(scenario.each_cycle.at("sectors_overwritten"), 1000U);
   EXPECT_EQ(scenario.expect->verdict, "fail");
-  EXPECT_EQ(scenario.rules[0]["release"]["match"]["same_chunk_bytes"], 262144);
-  EXPECT_EQ(scenario.rules[0]["after"]["cycle"], 2);
+  EXPECT_EQ(scenario.rules[0].config["release"]["match"]["same_chunk_bytes"], 262144);
+  EXPECT_EQ(scenario.rules[0].config["after"]["cycle"], 2);
 }
 
 TEST(Scenario, ReadsClasses) {

@@ -42,6 +42,15 @@ constexpr std::array<std::pair<std::string_view, int>, 24> kErrors = {{
     {"EPIPE", EPIPE},
 }};
 
+// Steps that may run beside others: those that touch one disk and its snapshots, and nothing else.
+const std::vector<std::string> kLaneOps = {
+    "write",          "discard",    "zero",     "flush",      "create",      "append", "take",
+    "collect_images", "copy_image", "read_map", "mark_dirty", "write_image", "destroy"};
+
+bool fits_lane(const std::string& op) {
+  return std::find(kLaneOps.begin(), kLaneOps.end(), op) != kLaneOps.end();
+}
+
 // A step as written, before its operation gives the arguments types.
 struct Written {
   std::uint32_t line = 0;
@@ -65,6 +74,7 @@ class StepReader {
   nlohmann::json value_of(const Operation& operation, const Argument& argument,
                           const std::string& value) const;
   std::vector<std::int32_t> expectation(const std::string& value) const;
+  std::string word(const std::string& what, const std::string& value) const;
   void check_ranges_fit(const Step& step) const;
   void check_devices(const Step& step) const;
   void check_size_fits(const Step& step) const;
@@ -82,14 +92,8 @@ std::vector<std::string> operation_names() {
 std::vector<std::string> argument_names(const Operation& operation) {
   std::vector<std::string> names;
   for (const Argument& argument : operation.arguments) names.push_back(argument.key);
-  names.emplace_back("expect");
+  for (const char* any : {"expect", "lane", "label"}) names.emplace_back(any);
   return names;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string list;
-  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
-  return list;
 }
 
 std::string StepReader::known_device(const std::string& op, const std::string& name) const {
@@ -126,10 +130,7 @@ nlohmann::json StepReader::value_of(const Operation& operation, const Argument& 
     case Type::text:
       return value;
     case Type::word:
-      if (value.empty() ||
-          value.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
-        refuse_here(what + " is \"" + value + "\"; expected a word of a-z, 0-9 and -");
-      return value;
+      return word(what, value);
     case Type::choice: {
       const auto choices = split(argument.choices, ' ');
       if (std::find(choices.begin(), choices.end(), value) == choices.end())
@@ -182,6 +183,13 @@ nlohmann::json StepReader::value_of(const Operation& operation, const Argument& 
       return ranges(what, value);
   }
   refuse_here(what + " has no type");
+}
+
+std::string StepReader::word(const std::string& what, const std::string& value) const {
+  if (value.empty() ||
+      value.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos)
+    refuse_here(what + " is \"" + value + "\"; expected a word of a-z, 0-9 and -");
+  return value;
 }
 
 std::vector<std::int32_t> StepReader::expectation(const std::string& value) const {
@@ -273,6 +281,9 @@ std::vector<Step> StepReader::read(const Written& written) {
     if (same > 1)
       refuse_here("step \"" + written.op + "\" has \"" + key + "\" twice; expected once");
     if (key == "expect") step.expect = expectation(value);
+    if (key == "lane" || key == "label") step.args[key] = word(key, value);
+    if (key == "lane" && !fits_lane(written.op))
+      refuse_here("step \"" + written.op + "\" has a lane; expected one of " + joined(kLaneOps));
   }
   std::vector<std::string> repeat;
   for (const Argument& argument : operation->arguments) {
@@ -428,6 +439,24 @@ std::vector<Step> parse_steps(const Table& root, const std::string& key, const S
   const toml::array* array = root.array_or_null(key);
   if (array == nullptr) return {};
   return ListReader(root.file(), key, scenario).read(*array);
+}
+
+std::vector<std::vector<Step>> parse_turns(const Table& root, const std::string& key,
+                                           const Scenario& scenario) {
+  const toml::array* array = root.array_or_null(key);
+  if (array == nullptr) return {};
+  if (array->empty() || !array->front().is_array())
+    return {ListReader(root.file(), key, scenario).read(*array)};
+  std::vector<std::vector<Step>> turns;
+  for (const toml::node& node : *array) {
+    const auto* steps = node.as_array();
+    if (steps == nullptr || steps->empty())
+      refuse(root.file(), line_of(node),
+             "an element of \"" + key + "\" is " + type_name(node) +
+                 "; expected lists of steps, none empty, when the first is one");
+    turns.push_back(ListReader(root.file(), key, scenario).read(*steps));
+  }
+  return turns;
 }
 
 }  // namespace snapbed::scenario

@@ -10,14 +10,17 @@
 
 namespace snapbed::scenario {
 
-// Reads the step list `key` ("setup", "cycle", "teardown"); disks, devices and fios of `scenario`
-// are complete. A step is a string "op key=value key='a b'" or a table {op = "...", key = ...}.
+// Reads the step list `key` ("setup", "teardown"); disks, devices and fios of `scenario` are
+// complete. A step is a string "op key=value key='a b'" or a table {op = "...", key = ...}; a table
+// {repeat = N, steps = [...]} is a list of them.
 std::vector<Step> parse_steps(const Table& root, const std::string& key, const Scenario& scenario);
 
-// The rules in the form of the recording server's configuration.
-nlohmann::json parse_rules(const Table& root, const Scenario& scenario);
-// The indexes of the rules whose holds must end by the request they wait for.
-std::vector<std::uint32_t> parse_met(const Table& root);
+// The value of `key`: a list of steps, or a list of such lists. Empty when there is none.
+std::vector<std::vector<Step>> parse_turns(const Table& root, const std::string& key,
+                                           const Scenario& scenario);
+
+// The rules of `rules` and [[rule]].
+std::vector<Rule> parse_rules(const Table& root, const Scenario& scenario);
 
 std::vector<std::string> disk_names(const Scenario& scenario);
 std::vector<std::string> device_names(const Scenario& scenario);  // disks and what is made of them

@@ -26,4 +26,7 @@ std::optional<std::uint64_t> parse_number(std::string_view text);
 
 std::vector<std::string> split(std::string_view text, char separator);
 
+// "a, b, c".
+std::string joined(const std::vector<std::string>& words);
+
 }  // namespace snapbed::scenario
