@@ -42,6 +42,7 @@ std::string extra_repeat(const CommonOptions& options) {
   };
   add("--kernel", options.parts.kernel);
   add("--module", options.parts.module);
+  add("--amplifier", options.parts.amplifier);
   add("--image", options.parts.image);
   add("--plugin", options.parts.plugin);
   add("--accel", options.accel == "auto" ? "" : options.accel);
@@ -49,20 +50,6 @@ std::string extra_repeat(const CommonOptions& options) {
   if (options.vcpus) add("--vcpus", std::to_string(*options.vcpus));
   if (options.memory_mib) add("--memory", std::to_string(*options.memory_mib));
   return extra;
-}
-
-runner::Options run_options(const CommonOptions& options) {
-  runner::Options out;
-  out.seed = options.seed;
-  out.cycles = options.cycles;
-  out.vcpus = options.vcpus;
-  out.memory_mib = options.memory_mib;
-  out.parts = options.parts;
-  out.program = options.program;
-  out.out = options.out;
-  out.keep = options.keep;
-  out.extra_repeat = extra_repeat(options);
-  return out;
 }
 
 struct Tally {
@@ -81,7 +68,22 @@ struct Tally {
   }
 };
 
-// One libvirt connection for all runs: the embedded driver allows no second.
+}  // namespace
+
+runner::Options run_options(const CommonOptions& options) {
+  runner::Options out;
+  out.seed = options.seed;
+  out.cycles = options.cycles;
+  out.vcpus = options.vcpus;
+  out.memory_mib = options.memory_mib;
+  out.parts = options.parts;
+  out.program = options.program;
+  out.out = options.out;
+  out.keep = options.keep;
+  out.extra_repeat = extra_repeat(options);
+  return out;
+}
+
 runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
                        std::optional<vm::LibvirtHost>& libvirt) {
   runner::Host host;
@@ -101,8 +103,6 @@ runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
   };
   return host;
 }
-
-}  // namespace
 
 int run(const CommonOptions& options) {
   std::vector<scenario::Scenario> scenarios;

@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "runner/execute.h"
 #include "runner/parts.h"
 #include "scenario/scenario.h"
+#include "vm/guardian.h"
+#include "vm/libvirt_machine.h"
 
 namespace snapbed::cli {
 
@@ -33,14 +36,25 @@ struct CommonOptions {
   std::string connect;
   bool keep = false;
   bool force = false;
+  std::string geometry = "small";
+  std::optional<std::size_t> part;       // of `scripts`: at most so many
+  std::optional<std::size_t> only;       // of `scripts`: this one
+  std::optional<std::uint32_t> minutes;  // of `scripts`: begins no batch after them
 };
 
 int run(const CommonOptions& options);
+int scripts(const CommonOptions& options);
 int list(const CommonOptions& options);
 int verify(const CommonOptions& options);
 int print_journal(const CommonOptions& options);
 int shell(const CommonOptions& options);
 int doctor(const CommonOptions& options);
+
+runner::Options run_options(const CommonOptions& options);
+// One libvirt connection for all runs: the embedded driver allows no second. It is put into
+// `libvirt`; that and the guardian outlive the host.
+runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
+                       std::optional<vm::LibvirtHost>& libvirt);
 
 // Files of the scenarios meant by `names`: paths, names without .toml, @tags. Throws BadScenario.
 std::vector<std::filesystem::path> find_scenarios(const std::filesystem::path& folder,

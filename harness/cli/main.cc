@@ -19,6 +19,8 @@ using snapbed::cli::CommonOptions;
 void add_parts(CLI::App& command, CommonOptions& options) {
   command.add_option("--kernel", options.parts.kernel, "kernel image (bzImage)");
   command.add_option("--module", options.parts.module, "module under test (.ko)");
+  command.add_option("--amplifier", options.parts.amplifier,
+                     "module that puts pauses into the module under test (.ko)");
   command.add_option("--image", options.parts.image, "root image of the guest (erofs)");
   command.add_option("--plugin", options.parts.plugin, "plugin of the recording server");
   command.add_option("--accel", options.accel, "auto, kvm or tcg")
@@ -68,6 +70,14 @@ int main(int argc, char** argv) {
   options.program = std::filesystem::canonical("/proc/self/exe");
   CLI::App* run = app.add_subcommand("run", "boot, storm, judge");
   add_run(*run, options);
+  CLI::App* scripts =
+      app.add_subcommand("scripts", "short scripts, exhaustively; goes on where it stopped");
+  scripts->add_option("--geometry", options.geometry, "small or least: units of map and chunk");
+  scripts->add_option("--part", options.part, "at most so many of those that are left");
+  scripts->add_option("--minutes", options.minutes, "begin no batch after so many minutes");
+  scripts->add_option("--only", options.only, "the one script of this number, done or not");
+  scripts->add_option("--seed", options.seed, "their order and what is written; default 1");
+  add_parts(*scripts, options);
   CLI::App* list = app.add_subcommand("list", "the scenarios: name, tags, promise");
   list->add_option("--scenarios", options.scenarios, "folder of the scenarios");
   CLI::App* verify = app.add_subcommand("verify", "judge an archived run again");
@@ -88,6 +98,7 @@ int main(int argc, char** argv) {
   }
   try {
     if (run->parsed()) return snapbed::cli::run(options);
+    if (scripts->parsed()) return snapbed::cli::scripts(options);
     if (list->parsed()) return snapbed::cli::list(options);
     if (verify->parsed()) return snapbed::cli::verify(options);
     if (journal->parsed()) return snapbed::cli::print_journal(options);
