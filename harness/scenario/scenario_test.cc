@@ -173,15 +173,26 @@ TEST(Scenario, ARepetitionIsUnrolled) {
       read(changed("cycle = [",
                    "cycle = [{repeat = 3, steps = [\"flush device=data0\", {repeat = 2, steps = "
                    "[\"collect_trackers\"]}]},"));
-  ASSERT_EQ(scenario.cycle.size(), 6U + 9U);
-  EXPECT_EQ(scenario.cycle[0].op, "flush");
-  EXPECT_EQ(scenario.cycle[2].op, "collect_trackers");
-  EXPECT_EQ(scenario.cycle[3].op, "flush");
+  ASSERT_EQ(scenario.cycle.at(0).size(), 6U + 9U);
+  EXPECT_EQ(scenario.cycle[0][0].op, "flush");
+  EXPECT_EQ(scenario.cycle[0][2].op, "collect_trackers");
+  EXPECT_EQ(scenario.cycle[0][3].op, "flush");
   EXPECT_THAT(error_of(changed("cycle = [", "cycle = [{repeat = 3},")), HasSubstr("no \"steps\""));
   EXPECT_THAT(error_of(changed("cycle = [",
                                "cycle = [{repeat = 20000, steps = [\"take\", "
                                "\"destroy\"]},")),
               HasSubstr("makes 40000 steps; expected at most 20000"));
+}
+
+TEST(Scenario, CyclesTakeListsInTurnAndLanesRunSideBySide) {
+  const Scenario scenario = read(
+      changed("cycle = [\n",
+              "cycle = [[\"flush lane=a device=data0\", \"write lane=b label=x device=data1\"], [\n"
+              "  \"flush device=data0\",\n ]]\nteardown = [\n"));
+  ASSERT_EQ(scenario.cycle.size(), 2U);
+  EXPECT_EQ(scenario.cycle[0][1].args["lane"], "b");
+  EXPECT_EQ(scenario.cycle[0][1].args["label"], "x");
+  EXPECT_EQ(scenario.cycle[1].size(), 1U);
 }
 
 TEST(Scenario, UnknownKeyNamesLineAndNearest) {
@@ -235,6 +246,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"cycles = 3", "classes = [\"C1\"]", "\"C1\", which is no class"},
         Wrong{"cycles = 3", "classes = [\"T01\", \"T01\"]", "\"T01\" twice"},
         Wrong{"\"take expect", "\"taek expect", ":10: unknown operation \"taek\""},
+        Wrong{"\"take expect", "\"run lane=a command=x\", \"take expect", "has a lane"},
+        Wrong{"\"take expect", "[\"take\"], \"take expect", "is array; expected a step"},
         Wrong{"EBUSY", "EBUSI", "(nearest: EBUSY)"},
         Wrong{"mode=shuffled", "mod=shuffled", "(nearest: mode)"},
         Wrong{"mode=shuffled", "mode=shufled", "(nearest: shuffled)"},
