@@ -3,16 +3,31 @@
 # the mutant's header. Caught means: verdict fail, by a check that the header names. Anything else,
 # `broken` included, is missed.
 #
-#   mutants.sh --build FOLDER [NAME...]      NAME is the beginning of a mutant's file name
+#   mutants.sh --build FOLDER [--jobs N] [--check-only] [NAME...]
 #
-# A race may need more than one seed: up to five are tried, and the table says how many it took.
+# NAME is the beginning of a mutant's file name. --check-only: those whose header says "Check: yes".
+# Each of the jobs (2) keeps a copy of the module of its own, so only what a patch changes is compiled.
+# A race may need more than one seed: up to five are tried, and the table says how many it took. A
+# mutant whose header says "Equivalent: why" changes nothing that can be seen: it is listed apart.
 # Prints a table; writes out/mutants.json; exit status 1 when a mutant was missed.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-[[ ${1:-} == --build && -n ${2:-} ]] || die "mutants.sh: expected --build FOLDER [NAME...]"
-build=$2
-shift 2
+build='' jobs=2 check_only='' names=()
+while (($#)); do
+  case $1 in
+    --build | --jobs)
+      [[ -n ${2:-} ]] || die "mutants.sh: $1 has no value"
+      if [[ $1 == --build ]]; then build=$2; else jobs=$2; fi
+      shift
+      ;;
+    --check-only) check_only=yes ;;
+    -*) die "mutants.sh: unknown option $1; expected --build, --jobs or --check-only" ;;
+    *) names+=("$1") ;;
+  esac
+  shift
+done
+[[ -n $build ]] || die "mutants.sh: expected --build FOLDER"
 artifacts=$build/artifacts
 snapbed=$build/harness/cli/snapbed
 out=$repository/out/mutants
@@ -33,63 +48,91 @@ failed_check() {
   done
 }
 
-# build_mutant PATCH SCENARIO: what the scenario loads.
+# build_mutant PATCH FOLDER. What is put back gets the present time: with its old one make would take
+# the object of the mutant before for newer.
 build_mutant() {
-  local patch=$1 source=$artifacts/mutant/source suites=()
-  [[ $2 == kunit ]] && suites=(--kunit)
-  rsync --archive --delete "$repository/module/" "$source/"
-  patch --directory "$source" --strip=1 --force --fuzz=0 --silent <"$patch" >"$out/patch.log" 2>&1 ||
-    die "$patch does not apply to module/: $(head --lines=1 "$out/patch.log")"
+  local patch=$1 folder=$2
+  rsync --recursive --checksum --delete "$repository/module/" "$folder/source/"
+  patch --directory "$folder/source" --strip=1 --force --fuzz=0 --silent <"$patch" >"$folder/patch.log" 2>&1 ||
+    die "$patch does not apply to module/: $(head --lines=1 "$folder/patch.log")"
   MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$(readlink "$artifacts/kernel")" \
-    --source "$source" --output "$artifacts/mutant/blksnap.ko" "${suites[@]}"
+    --source "$folder/source" --output "$folder/blksnap.ko"
 }
 
-names=("$@")
-caught=0 missed=()
-rows=()
-printf '%-34s %-10s %7s  %s\n' mutant 'caught by' seconds seeds
-for patch in "$repository"/mutants/*.patch; do
+# try_mutant PATCH FOLDER: a row of the table, and the same for the summary in $out/NAME.row.
+try_mutant() {
+  local patch=$1 folder=$2 name scenario cycles checks by='' used=0 seed status begin=$SECONDS
   name=$(basename "$patch" .patch)
-  if ((${#names[@]})); then
-    wanted=
-    for prefix in "${names[@]}"; do [[ $name == "$prefix"* ]] && wanted=yes; done
-    [[ -n $wanted ]] || continue
-  fi
   scenario=$(header "$patch" Scenario)
-  read -ra checks <<<"$(header "$patch" Checks)"
   cycles=$(header "$patch" Cycles)
-  begin=$SECONDS
-  build_mutant "$patch" "$scenario"
-  by='' used=0
+  read -ra checks <<<"$(header "$patch" Checks)"
+  build_mutant "$patch" "$folder"
   for seed in "${seeds[@]}"; do
-    used=$((used + 1))
-    status=0
+    used=$((used + 1)) status=0
     "$snapbed" run "$scenario" --seed "$seed" ${cycles:+--cycles "$cycles"} --out "$out/$name" \
-      --module "$artifacts/mutant/blksnap.ko" >"$out/$name.log" 2>&1 || status=$?
+      --module "$folder/blksnap.ko" >"$out/$name.log" 2>&1 || status=$?
     ((status == 1)) && by=$(failed_check "$out/$name/$scenario/$seed/verdict.json" "${checks[@]}")
-    [[ -n $by ]] && break
+    [[ -z $by ]] || break
   done
-  if [[ -n $by ]]; then
-    caught=$((caught + 1))
+  printf '%-40s %-10s %7d  %d\n' "$name" "${by:-MISSED}" $((SECONDS - begin)) "$used"
+  printf '%s\t%s\t%d\t%d\n' "$name" "$by" $((SECONDS - begin)) "$used" >"$out/$name.row"
+}
+
+# work NUMBER: takes the next mutant of the queue until there is none.
+work() {
+  local folder=$artifacts/mutant/$1 patch
+  mkdir --parents "$folder"
+  while patch=$(flock "$artifacts/mutant/lock" sed --in-place --expression '1w /dev/stdout' --expression 1d "$artifacts/mutant/queue") &&
+    [[ -n $patch ]]; do
+    try_mutant "$patch" "$folder"
+  done
+}
+
+wanted() {
+  local name prefix
+  name=$(basename "$1" .patch)
+  [[ -z $check_only || $(header "$1" Check) == yes ]] || return 1
+  ((${#names[@]})) || return 0
+  for prefix in "${names[@]}"; do [[ $name != "$prefix"* ]] || return 0; done
+  return 1
+}
+
+rm --force "$out"/*.row
+: >"$artifacts/mutant/queue"
+equivalent=()
+for patch in "$repository"/mutants/*.patch; do
+  wanted "$patch" || continue
+  if [[ -n $(header "$patch" Equivalent) ]]; then
+    equivalent+=("$patch")
   else
-    missed+=("$name")
+    echo "$patch" >>"$artifacts/mutant/queue"
   fi
-  printf '%-34s %-10s %7d  %d\n' "$name" "${by:-MISSED}" $((SECONDS - begin)) "$used"
-  rows+=("{\"name\": \"$name\", \"caught_by\": \"$by\", \"seconds\": $((SECONDS - begin)), \"seeds\": $used}")
 done
-total=$((caught + ${#missed[@]}))
-((total > 0)) || die "no mutant is called ${names[*]}"
-seconds_median=$(printf '%s\n' "${rows[@]}" | sed 's/.*"seconds": \([0-9]*\).*/\1/' | sort --numeric-sort | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
-{
-  printf '{"total": %d, "caught": %d, "seconds_median": %s, "missed": [' "$total" "$caught" "$seconds_median"
-  separator=''
-  for name in "${missed[@]}"; do
-    printf '%s"%s"' "$separator" "$name"
-    separator=', '
-  done
-  printf '],\n "mutants": [\n'
-  (IFS=$',' && printf '  %s' "${rows[*]}") | sed 's/},{/},\n  {/g'
-  printf '\n]}\n'
-} >"$out.json"
+total=$(wc --lines <"$artifacts/mutant/queue")
+((total > 0)) || die "no mutant is called ${names[*]:-anything}"
+printf '%-40s %-10s %7s  %s\n' mutant 'caught by' seconds seeds
+workers=()
+for ((number = 1; number <= jobs; ++number)); do
+  work "$number" &
+  workers+=($!)
+done
+for worker in "${workers[@]}"; do wait "$worker" || die "a mutant could not be tried"; done
+
+for patch in "${equivalent[@]}"; do
+  echo "equivalent: $(basename "$patch" .patch): $(header "$patch" Equivalent)"
+done
+cat "$out"/*.row | awk -F "\t" -v total="$total" '
+  {
+    seconds[NR] = $3
+    if ($2 == "") missed = missed (missed == "" ? "" : ", ") "\"" $1 "\""; else caught++
+    rows = rows (rows == "" ? "" : ",\n") sprintf("  {\"name\": \"%s\", \"caught_by\": \"%s\", \"seconds\": %d, \"seeds\": %d}", $1, $2, $3, $4)
+  }
+  END {
+    for (i = 2; i <= NR; i++)
+      for (k = i; k > 1 && seconds[k] < seconds[k - 1]; k--) { t = seconds[k]; seconds[k] = seconds[k - 1]; seconds[k - 1] = t }
+    printf "{\"total\": %d, \"caught\": %d, \"seconds_median\": %d, \"missed\": [%s],\n \"mutants\": [\n%s\n]}\n",
+      total, caught, seconds[int((NR + 1) / 2)], missed, rows
+  }' >"$out.json"
+caught=$(sed --quiet 's/.*"caught": \([0-9]*\),.*/\1/p' "$out.json")
 echo "mutants: $caught of $total caught; logs and journals in $out"
 ((caught == total))
