@@ -782,9 +782,14 @@ static void kick_and_flush(struct diff_area *area)
 	flush_work(&area->copy_work);
 }
 
-void diff_area_end(struct diff_area *area)
+void diff_area_stop_saving(struct diff_area *area)
 {
 	WRITE_ONCE(area->ended, true);
+}
+
+void diff_area_end(struct diff_area *area)
+{
+	diff_area_stop_saving(area);
 	/* A worker that had not seen it has parked its last bio after this. */
 	flush_work(&area->copy_work);
 	kick_and_flush(area);

@@ -131,6 +131,8 @@ enum diff_waiter {
 struct diff_area *diff_area_create(struct block_device *bdev,
 				   struct blkfilter *filter, sector_t capacity,
 				   struct diff_storage *storage);
+/* Copies that are being read are not published, and new ones not begun. */
+void diff_area_stop_saving(struct diff_area *area);
 /*
  * Saves nothing any more and releases the writes to the origin that wait for
  * storage.  No hook can reach the area any more.

@@ -333,6 +333,10 @@ static void release_devices(struct snapshot *snapshot)
 	for (device = snapshot->devices; device < end; device++)
 		if (device->image)
 			snapimage_end(device->image);
+	/* Before a write passes uncopied: what is read after it may be new. */
+	for (device = snapshot->devices; device < end; device++)
+		if (device->area)
+			diff_area_stop_saving(device->area);
 	for (device = snapshot->devices; device < end; device++)
 		if (device->tracker && tracker_is_held(device->tracker))
 			tracker_set_area(device->tracker, NULL);
