@@ -24,8 +24,9 @@ thread_local std::vector<AlignedMemory>* lane_buffers = nullptr;
 // Steps without whose success the following ones mean nothing.
 bool others_stand_on(const std::string& op) {
   static const std::vector<std::string> ops = {
-      "selftest",   "insmod",    "fio_start", "mkfs",      "mount",  "dm_create", "dm_reload",
-      "dm_suspend", "dm_resume", "partition", "md_create", "create", "take",      "collect_images"};
+      "selftest",  "insmod",    "fio_start", "ledger_start", "mkfs",
+      "mount",     "dm_create", "dm_reload", "dm_suspend",   "dm_resume",
+      "partition", "md_create", "create",    "take",         "collect_images"};
   return std::find(ops.begin(), ops.end(), op) != ops.end();
 }
 
@@ -70,6 +71,8 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"fio_start", &Agent::fio_start},
       {"fio_stop", &Agent::fio_stop},
       {"fio_wait", &Agent::fio_wait},
+      {"ledger_start", &Agent::ledger_start},
+      {"ledger_stop", &Agent::ledger_stop},
       {"wait_writes", &Agent::wait_writes},
       {"write", &Agent::write},
       {"discard", &Agent::discard},
@@ -197,7 +200,9 @@ void Agent::run_step(const Step& step) {
   // The answer to cycle_end takes as long as judging does; the host watches that.
   const bool watched = step.op != "cycle_end" && lane_buffers == nullptr;
   if (watched) watch_.begin(place, step.op, hang_limit(step), module_loaded_);
-  const Result result = carry_out(step);
+  const std::uint64_t called = counter_.draw();
+  Result result = carry_out(step);
+  result["guest"] = {called, counter_.draw()};
   if (watched) watch_.end();
   marks_.write(plan::MarkKind::step_end, place, result);
   const int code = result.at("result");

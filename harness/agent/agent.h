@@ -17,6 +17,8 @@
 #include "agent/block_device.h"
 #include "agent/files_disk.h"
 #include "agent/fio.h"
+#include "agent/guest_counter.h"
+#include "agent/ledger_storm.h"
 #include "agent/marks.h"
 #include "agent/snapshots.h"
 #include "agent/step_watch.h"
@@ -99,6 +101,9 @@ class Agent {
   Result copy_image(const Step& step);
   Result write_image(const Step& step);
   Result check_image(const Step& step);
+  // steps_ledger.cc
+  Result ledger_start(const Step& step);
+  Result ledger_stop(const Step& step);
 
   std::vector<Subject> subjects(const Step& step);
   std::vector<std::string> whole_disks() const;  // paths
@@ -108,6 +113,7 @@ class Agent {
   // Writes the step's pattern to scattered ranges of an open device; 0 or a positive errno.
   int write_scattered(const Step& step, const BlockDevice& device, std::uint64_t& sectors);
   int discard_range(const std::string& path, unsigned long request, plan::Range range);
+  bool ledgers_done() const;  // nobody writes any more: to wait for writes is in vain
   Control& control();
   std::string image_path(const Step& step);
   std::optional<BlockDevice> open_image(const Step& step, int flags);
@@ -132,6 +138,8 @@ class Agent {
   SnapshotBook snapshots_;
   FioJobs fio_;
   std::map<std::string, std::unique_ptr<Amplifier>> amplifiers_;  // by the step that began them
+  GuestCounter counter_;
+  std::map<std::string, std::unique_ptr<LedgerStorm>> ledgers_;
   bool module_loaded_ = false;
 };
 

@@ -19,8 +19,15 @@ class FilesDisk {
   // Writes the bytes and returns {"base": byte offset, "bytes": length}. Throws Fatal when the disk
   // is full or fails: what was found would be lost.
   nlohmann::json put(std::span<const std::uint8_t> bytes);
+  // Keeps room for `bytes` and returns the byte offset of its begin; write_reserved() puts whole
+  // pages of aligned memory there, from any thread but one at a time in one place. Both throw
+  // Fatal.
+  std::uint64_t reserve(std::uint64_t bytes);
+  void write_reserved(std::uint64_t offset, std::span<const std::uint8_t> block);
 
  private:
+  std::uint64_t take_room(std::uint64_t bytes);
+
   std::mutex mutex_;
   BlockDevice disk_;
   std::uint64_t next_ = 0;  // byte offset

@@ -35,6 +35,7 @@ class FioJobs {
     std::string text;    // what happened, for people
   };
   std::optional<Ended> ended();
+  bool empty() const { return jobs_.empty(); }
 
  private:
   struct Job {

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "agent/agent.h"
@@ -81,12 +82,15 @@ void report_fatal(Marks& marks, agent::Place place, const std::string& what, boo
   }
 }
 
+// The agent goes after the mark of its failure was written: a writer of it may hang in the kernel.
 int obey(Marks& marks) {
   agent::Place place;
+  std::optional<plan::Plan> plan;
+  std::optional<agent::Agent> agent;
   try {
-    const plan::Plan plan = plan::from_text(read_plan());
-    agent::Agent agent(plan, marks);
-    agent.run(place);
+    plan.emplace(plan::from_text(read_plan()));
+    agent.emplace(*plan, marks);
+    agent->run(place);
     marks.write(plan::MarkKind::done, place, nlohmann::json::object());
     return 0;
   } catch (const agent::Fatal& error) {

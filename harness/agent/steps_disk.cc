@@ -64,6 +64,9 @@ Agent::Result Agent::wait_writes(const Step& step) {
                      if (const auto ended = fio_.ended()) {
                        throw Fatal(ended->text, module_loaded_ && !ended->clean);
                      }
+                     if (ledgers_done()) {
+                       throw Fatal("every ledger has done all its operations");
+                     }
                      return false;
                    });
   return {{"result", 0}, {"sectors", grown}};

@@ -16,6 +16,8 @@ void check_chain(const Facts& facts, Report& report);
 void check_order(const Facts& facts, Report& report);
 void check_store(const Facts& facts, Report& report);
 void check_origin(const Facts& facts, Report& report);
+// Its part about the ledgers of the agent.
+void judge_ledgers(const Facts& facts, CheckResult& result);
 void check_events(const Facts& facts, Report& report);
 void check_errno(const Facts& facts, Report& report);
 void check_abi(const Facts& facts, Report& report);

@@ -24,6 +24,7 @@ namespace {
 // A content of one sector that came up in the window.
 struct Change {
   std::uint64_t sector = 0;  // of the image
+  Stamp begin = 0;
   Stamp moved = 0;
   std::uint64_t hash = 0;
 };
@@ -50,6 +51,13 @@ struct Misfit {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t hash = 0;  // of the first
+};
+
+// A host stamp that P is known to lie behind, or before, and why.
+struct Bound {
+  Stamp stamp = 0;
+  std::string device;
+  std::string why;
 };
 
 class Cut {
@@ -103,7 +111,7 @@ class Cut {
         const std::uint64_t hash = request->op == Op::write
                                        ? facts_.journal.hashes_of(*request)[s - request->first]
                                        : zero_hash();
-        changes.push_back({s - place.first, request->moved, hash});
+        changes.push_back({s - place.first, request->begin, request->moved, hash});
       }
     }
     // They came by moved; a stable sort keeps that order within a sector.
@@ -198,6 +206,10 @@ class Cut {
   }
 
   void judge_in(std::size_t p, const Request& request);
+  void judge_bounds();
+  void bound_from_below(std::size_t c);
+  void bound_from_above(std::size_t c);
+  void bound_by_missing(const Place& place, const Change& change, std::uint64_t shown);
   void report_no_quiet();
   void report_misfits();
   void report_contradiction(std::size_t best);
@@ -218,6 +230,7 @@ class Cut {
   CheckResult& result_;
   std::vector<Constraint> constraints_;
   std::vector<Misfit> misfits_;
+  Bound lower_, upper_;  // causal mode: P lies behind the one and before the other
   std::uint64_t judged_ = 0;
 };
 
@@ -380,8 +393,79 @@ void Cut::judge_causal() {
       if (request->begin <= window_.take.first && request->error == 0) judge_in(p, *request);
     }
   }
+  if (!facts_.ledgers.empty()) judge_bounds();
   window_.feasible = {window_.take.first, upper};
   report_misfits();
+}
+
+// A write that the image shows was submitted before P, and a ledger tells what the host had ended
+// before it was. A write that had landed when TAKE returned and is missing came to the host after
+// P.
+void Cut::judge_bounds() {
+  upper_ = {snapshot_.take_returned, "",
+            fmt::format("TAKE had returned at stamp {}", snapshot_.take_returned)};
+  for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
+    bound_from_below(c);
+    bound_from_above(c);
+  }
+  if (lower_.stamp < upper_.stamp) return;
+  add_finding(result_, "cut", lower_.device, snapshot_.take_cycle,
+              fmt::format("{}, so P lies behind stamp {}; but {}. {}. {}", lower_.why, lower_.stamp,
+                          upper_.why, take_text(), marks_around(facts_.history, lower_.stamp)));
+}
+
+void Cut::bound_from_below(std::size_t c) {
+  const Copy& copy = snapshot_.copies[c];
+  const Place& place = snapshot_.places[copy.device];
+  const SectorSet out = taken_out(facts_, index_, copy);
+  for (const Segment& segment : copy.segments) {
+    for (std::uint64_t i = 0; i < segment.count; ++i) {
+      const LedgerSector* shown =
+          facts_.ledgers.find(facts_.journal.hashes[segment.hash_index + i]);
+      if (shown == nullptr || out.contains(segment.first + i)) continue;
+      ++result_.exercised["ledger_bounds"];
+      const Stamp stamp = facts_.ledgers.clock().before(facts_.ledgers.entry(*shown).begin);
+      if (stamp <= lower_.stamp) continue;
+      lower_ = {stamp, place.device,
+                fmt::format("Sector {} of the image of {} shows {}", segment.first + i,
+                            place.device, facts_.ledgers.describe(*shown))};
+    }
+  }
+}
+
+void Cut::bound_from_above(std::size_t c) {
+  const Copy& copy = snapshot_.copies[c];
+  const Place& place = snapshot_.places[copy.device];
+  const SectorSet out = taken_out(facts_, index_, copy);
+  const std::vector<Change> changes = changes_of(copy.device);
+  for (std::size_t i = 0; i < changes.size();) {
+    const std::uint64_t sector = changes[i].sector;
+    std::size_t end = i;
+    while (end < changes.size() && changes[end].sector == sector) ++end;
+    std::uint64_t hash = 0;
+    if (!out.contains(sector) && observed(facts_, copy, sector, hash)) {
+      std::size_t missing = end;  // of equal contents the youngest excuses most
+      while (missing > i && changes[missing - 1].hash != hash) --missing;
+      for (std::size_t m = missing; m < end; ++m) bound_by_missing(place, changes[m], hash);
+    }
+    i = end;
+  }
+}
+
+// The image does not show `change`, unless what it shows came again when TAKE was over.
+void Cut::bound_by_missing(const Place& place, const Change& change, std::uint64_t shown) {
+  if (change.begin >= upper_.stamp) return;
+  const auto versions = versions_of(facts_, place.disk, place.first + change.sector);
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    if (versions[i].moved > window_.take.last && versions[i].hash == shown) return;
+  }
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    if (versions[i].moved != change.moved) continue;
+    upper_ = {
+        change.begin, place.device,
+        fmt::format("sector {} of the image of {} does not show {}, so P lies before stamp {}",
+                    change.sector, place.device, describe(versions, i), change.begin)};
+  }
 }
 
 // Every sector of the request shows it or a later version.
@@ -518,7 +602,7 @@ void check_cut(Facts& facts, Report& report) {
   CheckResult& result = report.checks["cut"];
   for (const char* counter :
        {"devices", "sectors_judged", "versions", "quiet_instants", "writes_across_take",
-        "feasible_instants", "bad_sectors", "image_sectors"}) {
+        "feasible_instants", "bad_sectors", "image_sectors", "ledger_bounds"}) {
     result.exercised[counter] += 0;
   }
   CheckResult unreported;  // an older cycle is judged again only to know its P

@@ -33,7 +33,8 @@ Facts::Facts(const journal::Journal& record, const Expectations& demanded,
       expectations(demanded),
       files(reader),
       scope(judged),
-      history(tell(record, judged.last_cycle)) {
+      history(tell(record, judged.last_cycle)),
+      ledgers(journal, history, files) {
   for (const journal::Disk& disk : journal.disks) {
     initial_.push_back(std::make_shared<InitialHashes>(journal.seed, disk));
   }
@@ -64,6 +65,7 @@ void Facts::sort_requests() {
     if (request.begin > history.horizon) continue;
     DiskRequests& disk = disks[request.disk];
     if (request.op == Op::read) disk.reads.push_back(&request);
+    if (request.op == Op::flush) disk.flushes.push_back(&request);
     if (!changes_data(request.op)) continue;
     disk.changes.push_back(&request);
     if (request.moved != kNever) disk.moved.push_back(&request);

@@ -13,6 +13,7 @@
 
 #include "model/history.h"
 #include "model/judge.h"
+#include "model/ledgers.h"
 #include "model/report.h"
 #include "model/sector_set.h"
 #include "model/versions.h"
@@ -24,6 +25,7 @@ struct DiskRequests {
       changes;                                 // by begin; only those that begin before the horizon
   std::vector<const journal::Request*> moved;  // changes that moved, by moved
   std::vector<const journal::Request*> reads;  // by begin
+  std::vector<const journal::Request*> flushes;  // by begin
 };
 
 // Instants [first, last].
@@ -56,6 +58,7 @@ class Facts {
   const FilesReader& files;
   Scope scope;
   History history;
+  Ledgers ledgers;
   std::vector<DiskRequests> disks;  // as journal.disks
   std::vector<Window> windows;      // as history.snapshots
 

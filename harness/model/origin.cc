@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "journal/pattern.h"
 #include "model/checks.h"
@@ -24,7 +25,11 @@ namespace {
 class Origin {
  public:
   Origin(const Facts& facts, CheckResult& result)
-      : facts_(facts), result_(result), writers_(writers_of(facts.history)) {}
+      : facts_(facts), result_(result), writers_(writers_of(facts.history)) {
+    for (const Ledger& ledger : facts.ledgers.all()) {
+      if (ledger.closed) closed_ledgers_.insert(ledger.step);
+    }
+  }
 
   void judge() {
     judge_requests();
@@ -59,6 +64,7 @@ class Origin {
             fmt::format("{} on {} arrived while no step of the plan writes to that disk",
                         describe(request), disk.name));
       }
+      if (request.op == Op::write && only_ledgers_write(request)) judge_contents(request);
     }
   }
 
@@ -69,6 +75,35 @@ class Origin {
       const auto& below = facts_.history.place(writer.device).below;
       return std::find(below.begin(), below.end(), request.disk) != below.end();
     });
+  }
+
+  // True when every step that may write there and then is a ledger, all of whose writes are known.
+  bool only_ledgers_write(const Request& request) const {
+    bool any = false;
+    for (const Writer& writer : writers_) {
+      if (request.begin < writer.from || request.begin > writer.to) continue;
+      if (writer.device.empty()) return false;
+      const Place& place = facts_.history.place(writer.device);
+      if (std::find(place.below.begin(), place.below.end(), request.disk) == place.below.end())
+        continue;
+      // What crypt or parity make of a sector nobody knows.
+      if (place.disk != request.disk || !closed_ledgers_.contains(writer.step)) return false;
+      any = true;
+    }
+    return any;
+  }
+
+  void judge_contents(const Request& request) {
+    if (request.moved == kNever || request.error != 0) return;
+    const auto hashes = facts_.journal.hashes_of(request);
+    for (std::uint64_t i = 0; i < request.count; ++i) {
+      if (hashes[i] == zero_hash() || facts_.ledgers.find(hashes[i]) != nullptr) continue;
+      const std::string& disk = facts_.journal.disks[request.disk].name;
+      add(disk, request.begin,
+          fmt::format("{} on {} brought sector {} bytes that no writer of the plan has written: {}",
+                      describe(request), disk, request.first + i, identify(facts_, hashes[i])));
+      return;
+    }
   }
 
   // Every sector that the step promises got its content between the step's marks.
@@ -185,6 +220,7 @@ class Origin {
   const Facts& facts_;
   CheckResult& result_;
   std::vector<Writer> writers_;
+  std::set<std::uint32_t> closed_ledgers_;  // steps
 };
 
 }  // namespace
@@ -195,6 +231,7 @@ void check_origin(const Facts& facts, Report& report) {
     result.exercised[counter] += 0;
   }
   Origin(facts, result).judge();
+  judge_ledgers(facts, result);
 }
 
 }  // namespace snapbed::model

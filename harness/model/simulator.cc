@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "plan/ledger.h"
 
 namespace snapbed::model::test {
 
@@ -114,7 +115,8 @@ class Scheduler {
 constexpr std::uint64_t kUnit = 8;           // sectors of a unit of copy
 constexpr std::uint64_t kBlock = 8;          // sectors of a map block (shift 12)
 constexpr std::uint64_t kStorage = 1 << 16;  // sectors of the storage disk
-constexpr std::int32_t kEio = 5;
+constexpr std::uint16_t kEio = 5;
+constexpr std::uint64_t kLedgerBlocks = 256;
 
 enum class Save : std::uint8_t { none, claimed, saved };
 
@@ -296,6 +298,13 @@ class Simulation {
     }
   }
 
+  // A change that nobody waits for.
+  Task forgotten_change(Origin& origin, Op op, std::uint64_t first,
+                        std::vector<std::uint64_t> data) {
+    bool failed = false;
+    co_await host_change(origin, op, first, std::move(data), failed);
+  }
+
   Task guest_change(Origin& origin, Op op, std::uint64_t first, std::vector<std::uint64_t> data,
                     bool& failed) {
     co_await scheduler_.pause();
@@ -309,6 +318,17 @@ class Simulation {
       --origin.in_flight;
       co_return;
     }
+    if (bug(Bug::ends_early) && random_.chance(0.05)) {
+      scheduler_.spawn(forgotten_change(origin, op, first, std::move(data)));
+      --origin.in_flight;
+      co_return;
+    }
+    if (bug(Bug::doubles_write) && random_.chance(0.05)) {
+      scheduler_.spawn(forgotten_change(origin, op, first, data));
+    }
+    if (bug(Bug::moves_write) && random_.chance(0.05)) {
+      first += first + data.size() < options_.sectors ? 1 : 0;
+    }
     if (data.size() > 1 && random_.chance(0.2)) {  // split below the hook
       const std::size_t half = data.size() / 2;
       const std::vector<std::uint64_t> front(data.begin(), data.begin() + static_cast<long>(half));
@@ -320,6 +340,7 @@ class Simulation {
     } else {
       co_await host_change(origin, op, first, std::move(data), failed);
     }
+    if (bug(Bug::swallows_error)) failed = false;
     --origin.in_flight;
   }
 
@@ -384,6 +405,70 @@ class Simulation {
 
   // ---- the agent and its load ----
 
+  plan::LedgerEntry ledger_entry(const Origin& origin, Op op, std::uint64_t first,
+                                 std::uint64_t count) {
+    plan::LedgerEntry entry;
+    entry.number = ++issued_;
+    entry.begin = ++guest_;
+    entry.first = first;
+    entry.count = static_cast<std::uint32_t>(count);
+    entry.device = static_cast<std::uint8_t>(&origin - origins_.data());
+    entry.op = op == Op::write  ? plan::LedgerOp::write
+               : op == Op::trim ? plan::LedgerOp::discard
+                                : plan::LedgerOp::zero;
+    return entry;
+  }
+  std::vector<std::uint64_t> ledger_contents(const plan::LedgerEntry& entry) const {
+    std::vector<std::uint64_t> hashes;
+    journal::SectorBytes bytes;
+    for (std::uint32_t i = 0; i < entry.count; ++i) {
+      plan::fill_ledger_sector(ledger_key_, entry.device, entry.first + i, entry.number, entry.seen,
+                               bytes);
+      hashes.push_back(journal::sector_hash(bytes));
+    }
+    return hashes;
+  }
+
+  Task begin_ledger() {
+    std::uint32_t id = 0;
+    ledger_base_ = builder_.put(std::vector<std::uint8_t>(kLedgerBlocks * plan::kLedgerBlockBytes));
+    const Json args = Json::object({{"name", "storm"}, {"devices", {"data0", "data1"}}});
+    co_await begin_step("ledger_start", args, id);
+    ledger_key_ = plan::ledger_key(options_.seed, id);
+    running_ = static_cast<int>(options_.writers);
+    for (std::uint32_t i = 0; i < options_.writers; ++i) scheduler_.spawn(writer());
+    const Json answer = Json::object({{"base", ledger_base_}, {"blocks_limit", kLedgerBlocks}});
+    co_await end_step(id, answer);
+  }
+
+  Task end_ledger() {
+    std::uint32_t id = 0;
+    const Json args = Json::object({{"name", "storm"}});
+    co_await begin_step("ledger_stop", args, id);
+    stop_ = true;
+    co_await scheduler_.until([this] { return running_ == 0; });
+    const Json answer =
+        Json::object({{"blocks", put_ledger()}, {"issued", issued_}, {"errors", 0}});
+    co_await end_step(id, answer);
+  }
+
+  std::uint64_t put_ledger() {
+    std::uint64_t number = 0;
+    for (std::size_t at = 0; at < entries_.size() || number == 0; ++number) {
+      const std::size_t count = std::min(plan::kLedgerBlockEntries, entries_.size() - at);
+      const auto from = entries_.begin() + static_cast<std::ptrdiff_t>(at);
+      const plan::LedgerBlock block{
+          ledger_key_, number, issued_, {from, from + static_cast<std::ptrdiff_t>(count)}};
+      const auto bytes = plan::encode_ledger_block(block);
+      if (number == kLedgerBlocks) throw std::logic_error("the simulated ledger is full");
+      std::copy(bytes.begin(), bytes.end(),
+                builder_.files.begin() +
+                    static_cast<std::ptrdiff_t>(ledger_base_ + number * bytes.size()));
+      at += count;
+    }
+    return number;
+  }
+
   Task writer() {
     while (!stop_) {
       co_await scheduler_.pause();
@@ -391,18 +476,27 @@ class Simulation {
       Origin& origin = origins_[random_.below(origins_.size())];
       const std::uint64_t count = random_.between(1, 12);
       const std::uint64_t first = random_.below(options_.sectors - count);
-      if (random_.chance(0.02) && origin.tracked && origin.gate_open) {
+      if (!options_.ledger && random_.chance(0.02) && origin.tracked && origin.gate_open) {
         mark(origin, origin.active_number, first, count);  // refused for NOWAIT after the mark
         continue;
       }
       const Op op = random_.chance(0.1) ? (random_.chance(0.5) ? Op::trim : Op::zero) : Op::write;
       std::vector<std::uint64_t> data(count, zero());
-      if (op == Op::write) {
+      plan::LedgerEntry entry;
+      if (options_.ledger) {
+        entry = ledger_entry(origin, op, first, count);
+        if (op == Op::write) data = ledger_contents(entry);
+      } else if (op == Op::write) {
         const std::uint64_t same = random_.chance(0.1) ? random_.below(3) + 1 : 0;
         for (auto& hash : data) hash = same != 0 ? same : random_();
       }
       bool failed = false;
       co_await guest_change(origin, op, first, std::move(data), failed);
+      if (options_.ledger) {
+        entry.end = ++guest_;
+        entry.result = failed ? kEio : 0;
+        entries_.push_back(entry);
+      }
       if (op == Op::write && !failed) told_ += count * journal::kSectorBytes;
     }
     --running_;
@@ -421,9 +515,12 @@ class Simulation {
     id = builder_.step(op, std::move(args));
     const Json json1 = Json::object({{"op", op}});
     co_await put_mark(plan::MarkKind::step_begin, id, json1);
+    called_[id] = ++guest_;
   }
   Task end_step(std::uint32_t id, Json answer) {
     answer["result"] = 0;
+    answer["guest"].push_back(called_[id]);
+    answer["guest"].push_back(++guest_);
     co_await put_mark(plan::MarkKind::step_end, id, std::move(answer));
   }
 
@@ -547,30 +644,47 @@ class Simulation {
     co_await end_step(id, Json::object());
   }
 
-  Task agent() {
-    builder_.selftest("scratch", scratch_);
-    std::uint32_t id = 0;
-    std::uint32_t fio = 0;
-    co_await begin_step("insmod", Json::object(), id);
-    co_await end_step(id, Json::object());
+  Task begin_fio() {
     const std::string job =
         "[global]\nioengine=io_uring\niodepth=8\nbs=6k\n[a]\nfilename=/dev/snapbed/data0\n"
         "[b]\nfilename=/dev/snapbed/data1\n";
     const Json json15 = Json::object({{"name", "storm"}, {"job", job}});
+    std::uint32_t fio = 0;
     co_await begin_step("fio_start", json15, fio);
     running_ = static_cast<int>(options_.writers);
     for (std::uint32_t i = 0; i < options_.writers; ++i) scheduler_.spawn(writer());
     co_await end_step(fio, Json::object());
-    for (std::uint32_t cycle = 1; cycle <= options_.cycles; ++cycle) {
-      builder_.cycle = cycle;
-      co_await run_cycle();
-    }
+  }
+
+  Task end_fio() {
+    std::uint32_t id = 0;
     const Json json16 = Json::object({{"name", "storm"}});
     co_await begin_step("fio_stop", json16, id);
     stop_ = true;
     co_await scheduler_.until([this] { return running_ == 0; });
     const Json json17 = Json::object({{"bytes_written", told_}, {"writes", 1}, {"errors", 0}});
     co_await end_step(id, json17);
+  }
+
+  Task agent() {
+    builder_.selftest("scratch", scratch_);
+    std::uint32_t id = 0;
+    co_await begin_step("insmod", Json::object(), id);
+    co_await end_step(id, Json::object());
+    if (options_.ledger) {
+      co_await begin_ledger();
+    } else {
+      co_await begin_fio();
+    }
+    for (std::uint32_t cycle = 1; cycle <= options_.cycles; ++cycle) {
+      builder_.cycle = cycle;
+      co_await run_cycle();
+    }
+    if (options_.ledger) {
+      co_await end_ledger();
+    } else {
+      co_await end_fio();
+    }
     co_await put_mark(plan::MarkKind::done, 0, Json::object());
   }
 
@@ -591,6 +705,12 @@ class Simulation {
   bool stop_ = false;
   bool mark_busy_ = false;
   bool appended_ = false;
+  std::uint64_t guest_ = 0;                        // the guest counter
+  std::map<std::uint32_t, std::uint64_t> called_;  // it, when a step was called
+  std::uint64_t ledger_key_ = 0;
+  std::uint64_t ledger_base_ = 0;
+  std::uint64_t issued_ = 0;
+  std::vector<plan::LedgerEntry> entries_;
 };
 
 }  // namespace

@@ -27,6 +27,11 @@ enum class Bug : std::uint8_t {
   stores_new_data,       // the store holds what came after the take
   loses_write,           // a write is told to be done and never sent
   over_reports,          // marks blocks that nobody wrote
+  // The rest is for a load that keeps a ledger.
+  ends_early,      // a write is told to be done when it is only on its way
+  doubles_write,   // ... is done twice
+  moves_write,     // ... lands a sector further on
+  swallows_error,  // a failed write is told to be done
 };
 
 struct SimulatorOptions {
@@ -38,7 +43,8 @@ struct SimulatorOptions {
   std::uint64_t sectors = 384;  // of each data disk
   bool errors = false;          // failed and torn writes occur
   bool image_writes = true;
-  bool drains = true;  // false: a correct snapshotter of another kind, without a drain
+  bool drains = true;   // false: a correct snapshotter of another kind, without a drain
+  bool ledger = false;  // the writers keep a ledger; else they are called fio
 };
 
 // Runs to its end; the builder then holds the whole record.

@@ -57,6 +57,16 @@ TEST(CorrectSnapshotter, WithoutADrainIsNeverFlaggedInCausalMode) {
   expect_never_flagged(options, seeds(120));
 }
 
+TEST(CorrectSnapshotter, UnderALedgerIsNeverFlagged) {
+  SimulatorOptions options;
+  options.ledger = true;
+  expect_never_flagged(options, seeds(80));
+  options.errors = true;
+  expect_never_flagged(options, seeds(80));
+  options.drains = false;
+  expect_never_flagged(options, seeds(80));
+}
+
 TEST(CorrectSnapshotter, OfManyTakesIsNeverFlagged) {
   SimulatorOptions options;
   options.cycles = 6;
@@ -78,6 +88,51 @@ TEST(CorrectSnapshotter, GivesEveryCheckWork) {
   EXPECT_GT(report.checks.at("order").exercised.at("reads_proven"), 0U);
   EXPECT_GT(report.checks.at("store").exercised.at("requests"), 0U);
   EXPECT_EQ(report.snapshots, 2U);
+}
+
+// What an origin may do to its writers shows in every ledger, with the writers' own checks silent.
+TEST(WrongOrigin, IsFlaggedByTheLedger) {
+  struct Case {
+    Bug bug;
+    const char* words;
+    bool errors = false;
+  };
+  for (const Case& wrong :
+       {Case{Bug::loses_write, "never reached"}, Case{Bug::ends_early, "told to be done"},
+        Case{Bug::doubles_write, "came a second time"}, Case{Bug::moves_write, "came to sector"},
+        Case{Bug::swallows_error, "its error was swallowed", true}}) {
+    std::uint64_t flagged = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      SimulatorOptions options;
+      options.seed = seed;
+      options.ledger = true;
+      options.bug = wrong.bug;
+      options.errors = wrong.errors;
+      const Report report = simulate(options).judge();
+      ASSERT_EQ(report.broken, "");
+      if (text_of(report).find(wrong.words) != std::string::npos) ++flagged;
+    }
+    EXPECT_EQ(flagged, 10U) << wrong.words;
+  }
+}
+
+// In causal mode the host's stamps bound P from above; only a ledger bounds it from below.
+TEST(WrongSnapshotter, WithoutADrainFlipsOneByOneUnderTheEyesOfALedger) {
+  std::uint64_t flagged = 0;
+  const std::uint64_t count = seeds(30);
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    SimulatorOptions options;
+    options.seed = seed;
+    options.ledger = true;
+    options.drains = false;
+    options.bug = Bug::flip_one_by_one;
+    Expectations expectations;
+    expectations.strict = false;
+    const Report report = simulate(options).judge(expectations);
+    ASSERT_EQ(report.broken, "");
+    if (text_of(report).find("so P lies behind stamp") != std::string::npos) ++flagged;
+  }
+  EXPECT_GE(flagged * 100, 50 * count) << flagged << " of " << count;
 }
 
 struct Wrong {

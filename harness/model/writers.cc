@@ -91,6 +91,9 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
     add(device, until_next(history, step, "calm"));
   } else if (step.op == "run") {
     add("", kNever);
+  } else if (step.op == "ledger_start") {
+    const Stamp to = until(history, step, "ledger_stop", "name");
+    for (const auto& name : step.args.at("devices")) add(name.get<std::string>(), to);
   } else if (step.op == "fio_start") {
     const std::string job = step.args.value("job", std::string());
     const auto named = fio_devices(history, job);

@@ -33,6 +33,8 @@ constexpr std::string_view kOps[] = {
     "fio_start",
     "fio_stop",
     "fio_wait",
+    "ledger_start",
+    "ledger_stop",
     "wait_writes",
     "write",
     "discard",

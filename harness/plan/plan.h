@@ -93,7 +93,8 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 
 // clang-format off
 // Steps (args -> what the step_end mark's JSON reports beside "result"). "result" is an errno (positive, 0 = success) for calls
-// and an exit code for programs. Sizes in sectors of 512 bytes unless the name ends in _bytes or _ms.
+// and an exit code for programs. "guest" holds the guest counter (ledger.h) before and after
+// the step. Sizes in sectors of 512 bytes unless the name ends in _bytes or _ms.
 //
 //   selftest {device}                  prove that a write, a discard, a write-zeroes and a flush of the exact ranges arrive:
 //                                      in this order on sectors [64,72) write, [128,192) discard, [256,320) write zeroes, then flush.
@@ -102,6 +103,12 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   fio_start {name, job, iodepth..}   `job` is the fio file's text; --output-format=json; returns once fio runs.
 //   fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}.
 //   fio_wait {name}                    the same without the signal.
+//   ledger_start {name, devices, writers, depth, max_sectors, first?, count?, overlap, discards, zeroes, flushes, rate, operations}
+//                                      writers of the agent that keep `depth` writes each in flight, of 1..max_sectors at random places of [first, +count)
+//                                      of the devices; overlap, discards, zeroes, flushes in percent; `rate` operations a second in all (0: no limit), at most
+//                                      `operations`. Every sector is stamped and every operation kept in a ledger (ledger.h) on the files disk -> {base, blocks_limit},
+//                                      once every writer has seen an operation end.
+//   ledger_stop {name}                 ends the writers and ships the rest -> {blocks, issued, errors}
 //   wait_writes {device, sectors}      until the device's completed write+discard sectors grew by `sectors` since the step began -> {sectors}
 //   write {device, writes, max_sectors, first?, count?, unit?}      O_DIRECT, pattern as above.
 //   discard {device, first, count} / zero {device, first, count}      BLKDISCARD / BLKZEROOUT (a WRITE_ZEROES request).

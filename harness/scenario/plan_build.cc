@@ -67,6 +67,7 @@ class Builder {
                                      : most_sectors(step.args["device"]);
     }
     if (step.op == "read_map") rename(step, "window", "window_bytes");
+    if (step.op == "ledger_start") rename(step, "max", "max_sectors");
     if (step.op == "write" || step.op == "write_image") {
       rename(step, "max", "max_sectors");
       const std::uint64_t unit = logical_sectors(scenario_, step.args["device"]);

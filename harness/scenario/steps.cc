@@ -78,6 +78,7 @@ class StepReader {
   void check_ranges_fit(const Step& step) const;
   void check_devices(const Step& step) const;
   void check_size_fits(const Step& step) const;
+  void check_ledger(const Step& step) const;
 
   const Scenario& scenario_;
   std::uint32_t line_;
@@ -265,6 +266,29 @@ void StepReader::check_devices(const Step& step) const {
                 "expected a disk with partitions");
 }
 
+// Numbers of a ledger that its writers can live with; every buffer of theirs is locked memory.
+void StepReader::check_ledger(const Step& step) const {
+  if (step.op != "ledger_start") return;
+  struct Bound {
+    const char* key;
+    std::uint64_t least, most;
+  };
+  constexpr Bound kBounds[] = {
+      {"writers", 1, 16},  {"depth", 1, 32},     {"max", 1, 2048},
+      {"overlap", 0, 100}, {"discards", 0, 100}, {"zeroes", 0, 100},
+      {"flushes", 0, 100}, {"rate", 0, 1000000}, {"operations", 1, 1000000}};
+  for (const Bound& bound : kBounds) {
+    const auto value = step.args.at(bound.key).get<std::uint64_t>();
+    if (value < bound.least || value > bound.most)
+      refuse_here("\"" + std::string(bound.key) + "\" of step \"ledger_start\" is " +
+                  std::to_string(value) + "; expected " + std::to_string(bound.least) + " to " +
+                  std::to_string(bound.most));
+  }
+  const auto percent = [&](const char* key) { return step.args.at(key).get<std::uint64_t>(); };
+  if (percent("discards") + percent("zeroes") + percent("flushes") > 100)
+    refuse_here("discards, zeroes and flushes of step \"ledger_start\" are more than 100 percent");
+}
+
 std::vector<Step> StepReader::read(const Written& written) {
   const Operation* operation = find_operation(written.op);
   if (operation == nullptr)
@@ -310,6 +334,7 @@ std::vector<Step> StepReader::read(const Written& written) {
     check_ranges_fit(each);
     check_devices(each);
     check_size_fits(each);
+    check_ledger(each);
   }
   return steps;
 }

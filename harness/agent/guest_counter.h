@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The guest's own order of events: a counter that steps and ledger operations draw from. What was
+// drawn smaller happened before; there is no clock in it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace snapbed::agent {
+
+// Any thread.
+class GuestCounter {
+ public:
+  std::uint64_t draw() { return next_.fetch_add(1); }
+
+ private:
+  std::atomic<std::uint64_t> next_ = 1;
+};
+
+}  // namespace snapbed::agent
