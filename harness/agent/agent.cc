@@ -24,8 +24,8 @@ thread_local std::vector<AlignedMemory>* lane_buffers = nullptr;
 // Steps without whose success the following ones mean nothing.
 bool others_stand_on(const std::string& op) {
   static const std::vector<std::string> ops = {
-      "selftest",  "insmod",    "fio_start", "ledger_start", "mkfs",
-      "mount",     "dm_create", "dm_reload", "dm_suspend",   "dm_resume",
+      "selftest",  "insmod",    "fio_start", "ledger_start", "plug",          "unplug",
+      "mkfs",      "mount",     "dm_create", "dm_reload",    "dm_suspend",    "dm_resume",
       "partition", "md_create", "create",    "take",         "collect_images"};
   return std::find(ops.begin(), ops.end(), op) != ops.end();
 }
@@ -114,6 +114,8 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"amplify_kill", &Agent::amplify_kill},
       {"calm", &Agent::calm},
       {"limit_group", &Agent::limit_group},
+      {"plug", &Agent::plug},
+      {"unplug", &Agent::unplug},
       {"cycle_end", &Agent::cycle_end},
   };
   return table;

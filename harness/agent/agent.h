@@ -101,6 +101,9 @@ class Agent {
   Result copy_image(const Step& step);
   Result write_image(const Step& step);
   Result check_image(const Step& step);
+  // steps_plug.cc
+  Result plug(const Step& step);
+  Result unplug(const Step& step);
   // steps_ledger.cc
   Result ledger_start(const Step& step);
   Result ledger_stop(const Step& step);

@@ -498,12 +498,20 @@ bool Cut::cut_off(const BadRange& bad, const Copy& copy) const {
                      });
 }
 
-// -EIO is right only where CORRUPTED was delivered, a request below failed, or DESTROY was called
-// while another lane was reading.
+// -EIO is right only where CORRUPTED was delivered, a request below failed, a disk was pulled, or
+// DESTROY was called while another lane was reading.
 bool Cut::explained(const BadRange& bad, const Copy& copy) const {
   if (snapshot_.corrupted() || copy.returned > snapshot_.destroy_called) return true;
   const Place& place = snapshot_.places[copy.device];
   const std::uint64_t first = place.first + bad.first;
+  const auto pulled = [&](std::uint16_t disk) {
+    return facts_.history.was_pulled(disk, window_.take.first, copy.returned);
+  };
+  if (pulled(place.disk) ||
+      std::any_of(snapshot_.storage.begin(), snapshot_.storage.end(),
+                  [&](const StorageRange& range) { return pulled(range.disk); })) {
+    return true;
+  }
   if (window_.exempt[copy.device].all(first, bad.count)) return true;
   if (cut_off(bad, copy)) return true;
   constexpr std::uint64_t kCopyUnit =

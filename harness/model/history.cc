@@ -154,6 +154,7 @@ class Teller {
     if (step.op == "dm_remove" && run.succeeded()) {
       tracked_.erase(step.args.at("name").get<std::string>());
     }
+    if (step.op == "plug" || step.op == "unplug") tell_plug(step, run);
     if (step.op == "create") tell_create(step, run);
     if (step.op == "mark_dirty") tell_dirty(step, run);
     if (!step.args.contains("snapshot")) return;
@@ -198,6 +199,21 @@ class Teller {
     snapshot.number.resize(snapshot.places.size());
     snapshot.generation.resize(snapshot.places.size());
     history_.snapshots.push_back(std::move(snapshot));
+  }
+
+  // What was tracked on a disk that has gone is tracked no more, whatever bears its number next.
+  void tell_plug(const plan::Step& step, const StepRun& run) {
+    const std::uint16_t disk = history_.place(step.args.at("device").get<std::string>()).disk;
+    if (step.op == "plug") {
+      for (Pulled& pulled : history_.pulled) {
+        if (pulled.disk == disk) pulled.to = std::min(pulled.to, run.returned);
+      }
+      return;
+    }
+    history_.pulled.push_back({disk, run.called, kNever});
+    for (const Place& place : history_.places) {
+      if (place.disk == disk) tracked_.erase(place.device);
+    }
   }
 
   void tell_size(const plan::Step& step, const StepRun& run) {
@@ -479,6 +495,12 @@ std::size_t Snapshot::place_of(const std::string& device) const {
 
 bool Snapshot::corrupted() const {
   return std::any_of(events.begin(), events.end(), [](const Event& event) { return !event.low; });
+}
+
+bool History::was_pulled(std::uint16_t disk, Stamp from, Stamp to) const {
+  return std::any_of(pulled.begin(), pulled.end(), [&](const Pulled& one) {
+    return one.disk == disk && one.from <= to && from <= one.to;
+  });
 }
 
 const Place& History::place(const std::string& device) const {

@@ -155,6 +155,13 @@ struct Snapshot {
   bool corrupted() const;
 };
 
+// A disk that the host pulled, from the call of the step until it was plugged in again.
+struct Pulled {
+  std::uint16_t disk = 0;
+  Stamp from = kNever;
+  Stamp to = kNever;
+};
+
 // The tracker of one device from the CREATE that made it on, or from a TAKE that met the last
 // number or another size.
 struct Generation {
@@ -175,12 +182,15 @@ struct History {
   std::vector<OwnChange> dirtied;  // mark_dirty; device indexes History::places
   std::vector<Place> places;       // every device of the plan, in its first size
   std::vector<Resize> resizes;     // in the order of their steps
-  Stamp horizon = kNever;          // nothing that begins later is judged
-  Stamp inserted = kNever;         // first call of insmod; kNever without one
+  std::vector<Pulled> pulled;
+  Stamp horizon = kNever;   // nothing that begins later is judged
+  Stamp inserted = kNever;  // first call of insmod; kNever without one
 
   const Place& place(const std::string& device) const;
   // With the size that the device had when a step was called.
   Place place_at(const std::string& device, Stamp called) const;
+  // True when the disk was gone at some instant of [from, to].
+  bool was_pulled(std::uint16_t disk, Stamp from, Stamp to) const;
 };
 
 // `journal` as with_devices() of devices.h gives it. Throws BrokenRecord. `cycle`: everything up to

@@ -254,6 +254,27 @@ TEST(Map, NumbersByFormula) {
   expect_only(other.run(), "map", "device_capacity is 1");
 }
 
+// A disk that was pulled comes back under its old number and must not inherit the old map.
+TEST(Map, ADiskThatWasPulledBeginsAnew) {
+  for (const bool anew : {true, false}) {
+    Story story;
+    story.start();
+    story.hold(1);
+    story.b.done(story.b.call("unplug", {{"device", "data0"}}));
+    story.b.done(story.b.call("plug", {{"device", "data0"}}));
+    if (anew) {
+      story.map_answer = {{"generation", "bb"}};
+    } else {
+      story.number = 2;
+      story.map = {2, 0, 0, 0};
+    }
+    story.hold(2);
+    story.stop();
+    const Report report = story.b.judge();
+    EXPECT_EQ(report.checks.at("map").outcome, anew ? Outcome::pass : Outcome::fail) << all(report);
+  }
+}
+
 TEST(Map, AMapThatChangesDuringTheHoldIsFound) {
   Story story;
   story.before_destroy = [&] {

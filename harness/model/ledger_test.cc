@@ -170,6 +170,21 @@ TEST(Ledger, AnErrorThatNobodyMadeIsFound) {
   expect_found(book.run(), "was told to have failed, but no request of its range");
 }
 
+TEST(Ledger, AnErrorOfADiskThatWasPulledIsNone) {
+  Book book;
+  book.b.done(book.b.call("unplug", {{"device", "data0"}}),
+              {{"guest", {book.draw(), book.draw()}}});
+  book.told(book.write(8, 4), 5);
+  EXPECT_EQ(origin_text(book.run()), "");
+  Book back;
+  back.b.done(back.b.call("unplug", {{"device", "data0"}}),
+              {{"guest", {back.draw(), back.draw()}}});
+  back.b.done(back.b.call("plug", {{"device", "data0"}}), {{"guest", {back.draw(), back.draw()}}});
+  back.b.done(back.b.call("flush", {{"device", "data0"}}), {{"guest", {back.draw(), back.draw()}}});
+  back.told(back.write(8, 4), 5);
+  expect_found(back.run(), "was told to have failed");
+}
+
 TEST(Ledger, AWriteThatIsToldBeforeItIsDoneIsFound) {
   Book book;
   const LedgerEntry early = book.write(8, 4);

@@ -51,7 +51,9 @@ class LedgerJudge {
     }
     if (entry.result != 0) {
       ++result_.exercised["ledger_errors"];
-      if (failed_below(entry) == nullptr) report_invented(e);
+      const bool pulled = facts_.history.was_pulled(place(entry).disk, clock_.before(entry.begin),
+                                                    clock_.after(entry.end));
+      if (!pulled && failed_below(entry) == nullptr) report_invented(e);
       return;
     }
     switch (entry.op) {

@@ -494,7 +494,7 @@ class Simulation {
       co_await guest_change(origin, op, first, std::move(data), failed);
       if (options_.ledger) {
         entry.end = ++guest_;
-        entry.result = failed ? kEio : 0;
+        if (failed) entry.result = kEio;
         entries_.push_back(entry);
       }
       if (op == Op::write && !failed) told_ += count * journal::kSectorBytes;

@@ -76,6 +76,8 @@ constexpr std::string_view kOps[] = {
     "amplify_kill",
     "calm",
     "limit_group",
+    "plug",
+    "unplug",
     "cycle_end",
 };
 

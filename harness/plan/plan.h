@@ -156,6 +156,8 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //                                      write to the device without end, each killed by SIGKILL. All go on in the background until
 //   calm {}                            -> {what they did}; fatal (the testbed's) when one of them did nothing.
 //   limit_group {device, rate, memory} programs started from now on share a control group: io.max wbps on the device, memory.max.
+//   plug {device} / unplug {device}    the host plugs the disk in, or pulls it, when it sees the step begin; the guest waits until it is there, or gone.
+//                                      A disk whose first such step is `plug` is not there at boot.
 //   cycle_end {}                       the `cycle_end` mark; the server answers it when the cycle has been judged.
 //
 // Steps that follow each other and have a `lane` run side by side, those of one lane in their order. A `label` is told in the step_begin mark, for

@@ -26,6 +26,7 @@ constexpr seconds kMachineStart{60};  // libvirt's first start probes QEMU for 4
 constexpr seconds kBoot{60};          // a debug kernel under emulation needs up to ten
 constexpr seconds kPowerOff{20};      // from the answer to `done` to the end of QEMU
 constexpr seconds kServerQuit{60};
+constexpr seconds kPlug{40};  // the guest lets go of a disk in less than ten
 constexpr milliseconds kTurn{50};
 constexpr milliseconds kStats{500};
 constexpr milliseconds kMachineLook{250};
@@ -168,17 +169,28 @@ vm::MachineConfig Execution::machine_config() const {
   config.accel = host_.accel;
   config.console_file = folder_ / kConsoleFile;
   config.work_dir = sockets_->path();
+  const auto plugged = scenario::plugged_disks(built_.plan);
   for (const journal::Disk& disk : built_.disks) {
-    vm::Disk out;
-    out.name = disk.name;
-    out.socket = sockets_->path() / "nbd";
-    out.read_only = disk.role == journal::Role::plan;
-    out.merge_requests = scenario_.rules.empty();
-    for (const scenario::Disk& asked : scenario_.disks)
-      if (asked.name == disk.name) out.logical_block = asked.logical_block;
-    config.disks.push_back(out);
+    const auto at_boot = plugged.find(disk.name);
+    if (at_boot == plugged.end() || at_boot->second)
+      config.disks.push_back(machine_disk(disk.name));
   }
+  config.free_slots = static_cast<std::uint16_t>(plugged.size());
   return config;
+}
+
+vm::Disk Execution::machine_disk(const std::string& name) const {
+  const auto disk = std::find_if(built_.disks.begin(), built_.disks.end(),
+                                 [&](const journal::Disk& other) { return other.name == name; });
+  vm::Disk out;
+  out.name = name;
+  out.socket = sockets_->path() / "nbd";
+  out.read_only = disk->role == journal::Role::plan;
+  out.merge_requests = scenario_.rules.empty();
+  out.removable = scenario::plugged_disks(built_.plan).contains(name);
+  for (const scenario::Disk& asked : scenario_.disks)
+    if (asked.name == name) out.logical_block = asked.logical_block;
+  return out;
 }
 
 void Execution::watch() {
@@ -227,7 +239,7 @@ bool Execution::handle_mark(const plan::Mark& mark) {
       return true;
     case plan::MarkKind::step_begin:
       live_.phase = text.value("op", "");
-      return true;
+      return act(mark);
     case plan::MarkKind::cycle_end:
       return judge_cycle(mark);
     case plan::MarkKind::fatal:
@@ -242,6 +254,26 @@ bool Execution::handle_mark(const plan::Mark& mark) {
     default:
       return true;
   }
+}
+
+// What a step wants done from outside, while the guest waits to see it.
+bool Execution::act(const plan::Mark& mark) {
+  if (mark.step >= built_.plan.steps.size()) return true;
+  const plan::Step& step = built_.plan.steps[mark.step];
+  if (step.op != "plug" && step.op != "unplug") return true;
+  const std::string disk = step.args.at("device");
+  line_.show(live_);
+  if (step.op == "plug") {
+    machine_->attach_disk(machine_disk(disk), base::Deadline::after(kPlug));
+    return true;
+  }
+  try {
+    machine_->detach_disk(disk, base::Deadline::after(kPlug));
+  } catch (const base::TimedOut& error) {
+    return end(Ending::guest_hung,
+               std::string("disk ") + disk + " cannot be pulled: " + error.what());
+  }
+  return true;
 }
 
 // The agent knows a number; why, the kernel has told its log: a module of another kernel, say.

@@ -43,6 +43,7 @@ class Execution {
   bool step();  // one turn of the loop; false: it is over
   bool handle(const ServerEvent& event);
   bool handle_mark(const plan::Mark& mark);
+  bool act(const plan::Mark& mark);
   bool judge_cycle(const plan::Mark& mark);
   bool look_at_machine();
   bool look_at_console();
@@ -51,6 +52,7 @@ class Execution {
   std::string gave_up(const std::string& what);
   bool end(Ending ending, std::string what);
   vm::MachineConfig machine_config() const;
+  vm::Disk machine_disk(const std::string& name) const;
 
   const scenario::Scenario& scenario_;
   const Options& options_;

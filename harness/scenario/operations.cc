@@ -111,6 +111,8 @@ std::vector<Operation> make_operations() {
       {"limit_group",
        {may("device", Type::device, "", ""), may("rate", Type::bytes, "4M", ""),
         may("memory", Type::bytes, "", "")}},
+      {"plug", {device(Type::disk)}},
+      {"unplug", {device(Type::disk)}},
       {"cycle_end", {}},
   };
 }

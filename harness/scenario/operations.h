@@ -18,6 +18,7 @@ enum class Type {
   bytes,    // a size, passed on in bytes
   device,   // a disk of the scenario or a device made of disks
   devices,  // one or more of them, passed on as a list
+  disk,     // a disk of the scenario
   each,     // one or more of them: the step is repeated for each, passed on as `device`
   dm,       // a device-mapper device
   md,       // an array

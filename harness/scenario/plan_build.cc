@@ -183,6 +183,14 @@ Built build_plan(const Scenario& scenario, std::uint64_t seed, std::uint32_t cyc
   return builder.finish();
 }
 
+std::map<std::string, bool> plugged_disks(const plan::Plan& plan) {
+  std::map<std::string, bool> disks;
+  for (const plan::Step& step : plan.steps)
+    if (step.op == "plug" || step.op == "unplug")
+      disks.emplace(step.args.at("device").get<std::string>(), step.op == "unplug");
+  return disks;
+}
+
 std::map<std::string, std::uint64_t> scaled_minimum(const Scenario& scenario,
                                                     std::uint32_t cycles) {
   std::map<std::string, std::uint64_t> scaled;

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "plan/plan.h"
@@ -22,6 +24,10 @@ struct Built {
 // on the evidence disk. In fio texts %NAME% becomes the device's path and %seed% a number of
 // (seed, step id). `cycles` is at least 1.
 Built build_plan(const Scenario& scenario, std::uint64_t seed, std::uint32_t cycles);
+
+// The disks that steps plug in or pull, and whether each is there at boot: unless its first such
+// step is `plug`.
+std::map<std::string, bool> plugged_disks(const plan::Plan& plan);
 
 // The scenario's [minimum] for another number of cycles: scaled down in proportion, at least 1.
 std::map<std::string, std::uint64_t> scaled_minimum(const Scenario& scenario, std::uint32_t cycles);

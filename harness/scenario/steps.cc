@@ -153,6 +153,13 @@ nlohmann::json StepReader::value_of(const Operation& operation, const Argument& 
     }
     case Type::device:
       return known_device(operation.op, value);
+    case Type::disk: {
+      const auto names = disk_names(scenario_);
+      if (std::find(names.begin(), names.end(), value) == names.end())
+        refuse_here(what + " is \"" + value + "\"; expected a [[disk]] of the scenario: " +
+                    joined(names) + nearest_note(value, names));
+      return value;
+    }
     case Type::devices:
     case Type::each: {
       nlohmann::json list = nlohmann::json::array();
