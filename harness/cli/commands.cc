@@ -80,6 +80,7 @@ runner::Options run_options(const CommonOptions& options) {
   out.program = options.program;
   out.out = options.out;
   out.keep = options.keep;
+  out.dump = options.dump;
   out.extra_repeat = extra_repeat(options);
   return out;
 }

@@ -35,6 +35,7 @@ struct CommonOptions {
   std::string accel = "auto";
   std::string connect;
   bool keep = false;
+  bool dump = false;
   bool force = false;
   std::string geometry = "small";
   std::optional<std::size_t> part;       // of `scripts`: at most so many

@@ -48,6 +48,8 @@ void add_run(CLI::App& command, CommonOptions& options) {
   command.add_option(
       "--connect", options.connect,
       "a libvirt URI instead of the embedded driver; \"qemu:\" for QEMU without libvirt");
+  command.add_flag("--dump", options.dump,
+                   "after a finding, write the guest's memory to memory.elf");
   command.add_flag("--keep", options.keep, "keep the disk images that the run was given");
   add_parts(command, options);
 }

@@ -26,6 +26,7 @@ struct Options {
   Parts parts;                    // empty fields: defaults
   std::filesystem::path program;  // snapbed itself
   std::filesystem::path out = "out";
+  bool dump = false;         // after a finding, the memory of the guest to memory.elf
   bool keep = false;         // keep the disks' images that the run was given
   std::string extra_repeat;  // options that belong to the line that repeats the run
 };

@@ -32,10 +32,21 @@ constexpr milliseconds kStats{500};
 constexpr milliseconds kMachineLook{250};
 constexpr seconds kConsoleSilence{1};  // after a finding the console is read until it is silent
 constexpr std::size_t kConsoleTail = 4096;
+constexpr seconds kDump{60};  // of the guest's memory, some 512 MiB
 
 // The testbed's own words on the guest's console.
 constexpr const char* kAgentDied = "snapbed-init: agent died";
 constexpr const char* kAgentSays = "snapbed-agent: ";  // its marks say the same, and more
+
+// The scenario asks for what this host has not.
+struct HostLacks : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::uint64_t host_memory_mib() {
+  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  return (pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))) >> 20U;
+}
 
 bool any_failed(const model::Report& report) {
   return std::any_of(report.checks.begin(), report.checks.end(), [](const auto& check) {
@@ -95,6 +106,8 @@ void Execution::run() {
     prepare();
     start();
     watch();
+  } catch (const HostLacks& error) {
+    end(Ending::host_lacks, error.what());
   } catch (const PartMissing& error) {
     end(Ending::part_missing, error.what());
   } catch (const std::system_error& error) {
@@ -112,8 +125,22 @@ void Execution::run() {
   }
 }
 
+void Execution::require_host() const {
+  const auto needs = [this](const char* what) {
+    return std::find(scenario_.needs.begin(), scenario_.needs.end(), what) != scenario_.needs.end();
+  };
+  if (needs("kvm") && host_.accel != vm::Accel::kvm)
+    throw HostLacks("the scenario needs KVM, this run has none (snapbed doctor tells why)");
+  const std::uint64_t memory_mib = options_.memory_mib.value_or(static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(scenario_.memory_bytes >> 20U, ~std::uint32_t{0})));
+  if (memory_mib > host_memory_mib())
+    throw HostLacks(fmt::format("the guest is to have {} MiB of memory, the host has {} MiB",
+                                memory_mib, host_memory_mib()));
+}
+
 // What the run is given, written where it can be found again.
 void Execution::prepare() {
+  require_host();
   require_programs();
   parts_ = find_parts(options_.parts, options_.program, scenario_.module_file);
   base::write_file(folder_ / (scenario_.name + ".toml"), scenario_.text);
@@ -186,8 +213,9 @@ vm::Disk Execution::machine_disk(const std::string& name) const {
   out.name = name;
   out.socket = sockets_->path() / "nbd";
   out.read_only = disk->role == journal::Role::plan;
-  out.merge_requests = scenario_.rules.empty();
   out.removable = scenario::plugged_disks(built_.plan).contains(name);
+  // libvirt cannot plug in a disk that does not merge.
+  out.merge_requests = out.removable || scenario_.rules.empty();
   for (const scenario::Disk& asked : scenario_.disks)
     if (asked.name == name) out.logical_block = asked.logical_block;
   return out;
@@ -372,10 +400,23 @@ bool Execution::look_at_clock() {
   return true;
 }
 
+// For crash or gdb, when it was asked for and the machine still shows what was found.
+void Execution::dump_memory() {
+  const bool found = run_.ending == Ending::finding || run_.ending == Ending::guest_hung ||
+                     run_.ending == Ending::module_broke_interface;
+  if (!options_.dump || !found || !machine_ || !machine_->alive()) return;
+  try {
+    machine_->dump_memory(folder_ / "memory.elf", base::Deadline::after(kDump));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "snapbed: the guest's memory was not dumped: {}\n", error.what());
+  }
+}
+
 // The server's journal is closed by its orderly quit, whatever the machine's fate was.
 void Execution::finish() {
   live_.phase = "ending";
   line_.show(live_);
+  dump_memory();
   if (machine_) machine_->kill();
   machine_.reset();
   if (server_) {

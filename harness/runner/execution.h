@@ -51,6 +51,8 @@ class Execution {
   void read_console();
   std::string gave_up(const std::string& what);
   bool end(Ending ending, std::string what);
+  void require_host() const;
+  void dump_memory();
   vm::MachineConfig machine_config() const;
   vm::Disk machine_disk(const std::string& name) const;
 

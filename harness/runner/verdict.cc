@@ -30,6 +30,7 @@ constexpr std::pair<const char*, Ending> kEndings[] = {
     {"part-missing", Ending::part_missing},
     {"host-error", Ending::host_error},
     {"interrupted", Ending::interrupted},
+    {"host-lacks", Ending::host_lacks},
 };
 
 std::string outcome_text(Outcome outcome) {
@@ -207,6 +208,7 @@ std::optional<Ending> parse_ending(const std::string& name) {
 }
 
 Decision decide(const Run& run, const Report& report) {
+  if (run.ending == Ending::host_lacks) return {Status::skip, Reason::host_cannot, run.what};
   if (const auto reason = host_trouble(run.ending)) return {Status::broken, *reason, run.what};
   if (!run.booted || run.ending == Ending::no_boot)
     return {Status::broken, Reason::no_boot, run.what};

@@ -55,6 +55,7 @@ enum class Ending : std::uint8_t {
   part_missing,
   host_error,
   interrupted,
+  host_lacks,  // nothing was started
 };
 
 // The name in verdict.json, and the way back; nullopt when no ending is called so.

@@ -51,6 +51,14 @@ void expect(const Decision& decision, Status status, Reason reason) {
   EXPECT_EQ(to_string(decision.reason), to_string(reason)) << decision.explanation;
 }
 
+TEST(Verdict, AHostThatLacksSomethingIsSkippedAndNeverGreen) {
+  const Decision decision = decide(ended(Ending::host_lacks), {});
+  EXPECT_EQ(decision.status, Status::skip);
+  EXPECT_EQ(decision.reason, Reason::host_cannot);
+  EXPECT_EQ(decision.explanation, "what happened");
+  EXPECT_EQ(static_cast<int>(decision.status), 4);
+}
+
 TEST(Decide, PassesOnlyWhenSomethingWasJudged) {
   expect(decide(done(), good()), Status::pass, Reason::all_checks_passed);
   expect(decide(done(), Report{}), Status::broken, Reason::not_exercised);

@@ -24,6 +24,7 @@ const std::vector<std::string> kChecks = {"cut",      "twice",  "map",    "chain
 const std::vector<std::string> kCycleCounters = {
     "writes",         "bytes_written",       "writes_across_take",
     "sectors_judged", "sectors_overwritten", "snapshots"};
+const std::vector<std::string> kNeeds = {"kvm"};
 const std::vector<std::string> kOurDisks = {"plan",  "marks",  "evidence",
                                             "files", "module", "amplifier"};
 
@@ -179,6 +180,11 @@ void read_head(const Table& root, Scenario& scenario) {
     if (std::find(kChecks.begin(), kChecks.end(), check) == kChecks.end())
       root.refuse_at("judged", "\"judged\" holds \"" + check + "\"; expected checks" +
                                    nearest_note(check, kChecks));
+  scenario.needs = root.texts_or_empty("needs");
+  for (const std::string& need : scenario.needs)
+    if (std::find(kNeeds.begin(), kNeeds.end(), need) == kNeeds.end())
+      root.refuse_at("needs",
+                     "\"needs\" holds \"" + need + "\"; expected kvm" + nearest_note(need, kNeeds));
   scenario.kernel_arguments = root.texts_or_empty("kernel_arguments");
   scenario.allow_log = root.texts_or_empty("allow_log");
   check_regexes(root, scenario.allow_log);
@@ -310,21 +316,37 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   scenario.file = file.string();
   scenario.text = text;
   const Table root(table, scenario.file, "the scenario");
-  root.only({"promise",   "tags",
-             "classes",   "cycles",
-             "vcpus",     "memory",
-             "stall_ms",  "module",
-             "strict",    "budget",
-             "judged",    "kernel_arguments",
-             "allow_log", "module_parameters",
-             "disk",      "partition",
-             "linear",    "device",
-             "md",        "dm",
-             "fio",       "setup",
-             "cycle",     "teardown",
-             "rule",      "rules",
-             "minimum",   "each_cycle",
-             "expect",    "module_file"});
+  root.only({"promise",
+             "tags",
+             "classes",
+             "cycles",
+             "vcpus",
+             "memory",
+             "stall_ms",
+             "module",
+             "strict",
+             "budget",
+             "needs",
+             "judged",
+             "kernel_arguments",
+             "allow_log",
+             "module_parameters",
+             "disk",
+             "partition",
+             "linear",
+             "device",
+             "md",
+             "dm",
+             "fio",
+             "setup",
+             "cycle",
+             "teardown",
+             "rule",
+             "rules",
+             "minimum",
+             "each_cycle",
+             "expect",
+             "module_file"});
   read_head(root, scenario);
   read_module_parameters(root, scenario);
   for (const Table& disk : root.tables("disk")) scenario.disks.push_back(read_disk(disk, scenario));

@@ -96,6 +96,7 @@ struct Scenario {
   std::string module_file = "blksnap.ko";  // which of the modules that are built is on the disk
   bool strict = true;                      // take drains: one instant per snapshot
   std::uint64_t budget_bytes = 0;          // bound of unsaved data per snapshot, 0: not judged
+  std::vector<std::string> needs;          // of the host: "kvm"; without it the run is skipped
   std::vector<std::string> judged;  // checks that must have run; empty: those the steps imply
   std::vector<std::string> kernel_arguments;
   std::vector<std::string>
