@@ -74,6 +74,10 @@ kunit: all ## the KUnit suites of the module, in the guest
 mutants: all ## put each known bug into the module: every one must be caught (MUTANT=name for one)
 	@ci/mutants.sh --build $(BUILD) $(MUTANT)
 
+.PHONY: scripts
+scripts: all ## short scripts, exhaustively: a part of those that are left, under 5 minutes (PART=960 of 15804)
+	@$(SNAPBED) scripts --part $(or $(PART),960) --minutes 4 $(OPTIONS)
+
 .PHONY: lint
 lint: module ## shellcheck, shfmt, clang-format, checkpatch, sparse
 	@ci/lint.sh
