@@ -95,8 +95,8 @@ TEST(PlanBuild, TheSelftestTakesADiskThatTakesDiscards) {
 
 TEST(PlanBuild, AReloadedDeviceHasRoomForItsLargestImage) {
   Scenario scenario = sample();
-  scenario.cycle.insert(scenario.cycle.begin(),
-                        {0, "dm_reload", {{"name", "lin"}, {"size", 6144}}, {0}});
+  scenario.cycle[0].insert(scenario.cycle[0].begin(),
+                           {0, "dm_reload", {{"name", "lin"}, {"size", 6144}}, {0}});
   const Built built = build_plan(scenario, 1, 1);
   EXPECT_EQ(built.plan.steps[3].args["table"], "0 6144 linear %data% 2048");
   EXPECT_EQ(built.plan.steps[3].args["sectors"], 6144);
