@@ -195,6 +195,12 @@ std::optional<EventCounts> SnapshotBook::seen(const std::string& name) const {
   return found->second.events->seen();
 }
 
+bool SnapshotBook::any_events() const {
+  const std::scoped_lock lock(mutex_);
+  return std::any_of(snapshots_.begin(), snapshots_.end(),
+                     [](const auto& entry) { return entry.second.events != nullptr; });
+}
+
 void SnapshotBook::created(const std::string& name, Snapshot snapshot) {
   const std::scoped_lock lock(mutex_);
   snapshots_[name] = std::move(snapshot);

@@ -122,6 +122,9 @@ class SnapshotBook {
   // nullopt when no such snapshot lives. Throws Fatal as EventThread::seen().
   std::optional<EventCounts> seen(const std::string& name) const;
 
+  // Whether any snapshot has a thread that fetches its events.
+  bool any_events() const;
+
   void created(const std::string& name, Snapshot snapshot);
   void imaged(const std::string& name, std::map<std::string, std::string> images);
   // From now on nobody finds its images, nor those that another thread still collects; hands them

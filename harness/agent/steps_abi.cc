@@ -86,10 +86,7 @@ Agent::Result Agent::fail_allocations(const Step& step) {
 
 Agent::Result Agent::rmmod(const Step& step) {
   // An open control node would hold the module. Threads that fetch events use it.
-  if (std::none_of(snapshots_.begin(), snapshots_.end(),
-                   [](const auto& entry) { return entry.second.events != nullptr; })) {
-    control_.reset();
-  }
+  if (!snapshots_.any_events()) control_.reset();
   const ModulePlace place = loaded_place(kModuleName);
   const int error = remove_module(kModuleName);
   if (error != 0) return {{"result", error}};
