@@ -22,7 +22,10 @@ class PartsTest : public ::testing::Test {
                      "\x7f"
                      "ELF and more");
     base::write_file(folder_ / "text", "I am text");
-    parts_ = {folder_ / "kernel", folder_ / "module", folder_ / "text", folder_ / "text"};
+    parts_.kernel = folder_ / "kernel";
+    parts_.module = folder_ / "module";
+    parts_.image = folder_ / "text";
+    parts_.plugin = folder_ / "text";
   }
 
   ~PartsTest() override { fs::remove_all(folder_); }
