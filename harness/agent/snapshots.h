@@ -119,8 +119,6 @@ class SnapshotBook {
   std::vector<std::string> devices(const std::string& name) const;
   // nullopt when no image of the device was collected, or the snapshot is gone.
   std::optional<std::string> image(const std::string& name, const std::string& device) const;
-  // Whether an events thread of any snapshot lives.
-  bool any_events() const;
   // nullopt when no such snapshot lives. Throws Fatal as EventThread::seen().
   std::optional<EventCounts> seen(const std::string& name) const;
 

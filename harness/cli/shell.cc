@@ -27,6 +27,7 @@ vm::MachineConfig machine(const CommonOptions& options, const scenario::Scenario
   config.firmware = vm::quick_firmware();
   config.command_line =
       "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0 "
+      "no_timer_check "
       "snapbed_shell=1";
   config.memory_mib =
       options.memory_mib.value_or(static_cast<std::uint32_t>(scenario.memory_bytes >> 20U));

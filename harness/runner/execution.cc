@@ -187,7 +187,8 @@ vm::MachineConfig Execution::machine_config() const {
   config.root_image = parts_.image;
   config.firmware = vm::quick_firmware();
   config.command_line =
-      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0 slab_nomerge";
+      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0 "
+      "no_timer_check slab_nomerge";
   for (const std::string& argument : scenario_.kernel_arguments)
     config.command_line += " " + argument;
   config.memory_mib =
