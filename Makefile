@@ -11,14 +11,15 @@ ARTIFACTS := $(BUILD)/artifacts
 SNAPBED := $(BUILD)/harness/cli/snapbed
 VARIANT ?= plain
 SCENARIO ?= storm
-# What a run is made of can be given: KERNEL=bzImage MODULE=blksnap.ko SEED=N CYCLES=N
+VARIANTS ?= plain
+# What a run is made of can be given: KERNEL=bzImage MODULE=blksnap.ko SEED=N CYCLES=N TIMES=N
 RUN_OPTIONS := $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULE),--module $(MODULE)) \
-	$(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(OPTIONS)
+	$(if $(SEED),--seed $(SEED)) $(if $(CYCLES),--cycles $(CYCLES)) $(if $(TIMES),--times $(TIMES)) $(OPTIONS)
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "  variables: SCENARIO= SEED= CYCLES= KERNEL= MODULE= VARIANT=plain|debug OPTIONS= MUTANT="
+	@echo "  variables: SCENARIO= SEED= CYCLES= KERNEL= MODULE= VARIANT=plain|debug TIMES= HOURS= VARIANTS= OPTIONS= MUTANT="
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing
@@ -79,8 +80,9 @@ scripts: all ## short scripts, exhaustively: a part of those that are left, unde
 	@$(SNAPBED) scripts --part $(or $(PART),960) --minutes 4 $(OPTIONS)
 
 .PHONY: lint
-lint: module ## shellcheck, shfmt, clang-format, checkpatch, sparse
+lint: module harness ## shellcheck, shfmt, clang-format, checkpatch, sparse, the class map
 	@ci/lint.sh
+	@$(SNAPBED) classes --check
 
 .PHONY: unit
 unit: deps ## unit tests under CTest
@@ -91,10 +93,19 @@ unit: deps ## unit tests under CTest
 check: ## everything CI asks: lint, unit tests with sanitizers, smoke and meta scenarios, mutants
 	@ci/check.sh
 
+.PHONY: check-full
+check-full: ## check, and all scenarios on all kernels, fuzzers, the judge against its slow twin
+	@ci/check.sh --full
+
 .PHONY: bench
 bench: deps ## how fast the judge reads and judges a gigabyte of journal
 	@ci/harness.sh --build $(BUILD) --target all
 	@$(BUILD)/harness/model/snapbed_model_bench
+
+.PHONY: stress
+stress: all ## random runs side by side for HOURS= (fractions too), judged as a whole
+	@ci/stress.sh --build $(BUILD) --hours $(or $(HOURS),1) --variants "$(VARIANTS)" $(if $(KERNEL),--kernel $(KERNEL)) \
+		$(if $(MODULE),--module $(MODULE)) $(if $(SEED),--seed $(SEED)) $(OPTIONS)
 
 .PHONY: shell
 shell: all ## a shell in the guest with the scenario's disks attached

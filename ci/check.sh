@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What CI asks, one stage after the other; every stage is a script a developer can run by hand.
+# With --full also everything on every kernel, the judge against its slow twin, and the fuzzers.
 # Ends with a line `N passed, N failed` that counts unit tests, scenarios, mutants and stages.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -75,8 +76,28 @@ mutants() {
   fi
 }
 
+# What takes longer than a reader's patience: for the night, and before a release.
+full() {
+  local variant kernel module names tests=$build/harness/model/snapbed_model_test
+  stage "the fast cut and the slow one agree on 100,000 journals" cut \
+    env SNAPBED_SEEDS=100000 "$tests" --gtest_filter=Cut.AgreesWithASlowObviousOne
+  stage "the simulated snapshotter, 3000 seeds of each form" simulator \
+    env SNAPBED_SEEDS=3000 "$tests" "--gtest_filter=*Snapshotter*"
+  mapfile -t names < <("$build/harness/cli/snapbed" list | awk '$2 !~ /meta/ { print $1 }')
+  for variant in plain debug kcsan; do
+    module=$build/artifacts/full-$variant.ko
+    stage "kernel, $variant" "kernel-$variant" ci/kernel.sh --variant "$variant"
+    kernel=$(ci/kernel.sh --variant "$variant")
+    stage "module, $variant" "module-$variant" ci/module.sh --kernel "$kernel" --output "$module"
+    scenarios "all scenarios, $variant kernel" "all-$variant" \
+      --kernel "$kernel/bzImage" --module "$module" "${names[@]}"
+  done
+  stage "fuzz, a minute for each parser" fuzz ci/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
+}
+
 make --no-print-directory all
 stage "lint" lint ci/lint.sh
+stage "every class of bugs has its scenario" classes "$build/harness/cli/snapbed" classes --check
 stage "build the unit tests" build-tests ci/harness.sh --build "$build" --target all
 units "unit tests" unit "$build"
 stage "build with address and undefined sanitizers" build-address \
@@ -89,6 +110,7 @@ scenarios "KUnit suites of the module" kunit kunit
 scenarios "meta scenarios" meta @meta
 scenarios "smoke scenarios" smoke @smoke
 mutants
+[[ ${1:-} != --full ]] || full
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))

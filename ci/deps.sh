@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and running snapbed needs, and says which.
+# Installs the Debian packages that building and running snapbed needs, and says which;
+# `deps.sh --fuzz` also those of ci/fuzz.sh.
 # Does nothing when all are there. Root installs directly; anybody else through sudo.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,6 +13,8 @@ harness=(libvirt-dev nbdkit-plugin-dev libnbd-dev libboost-dev libboost-filesyst
 machine=(qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu nbdkit libnbd-bin seabios)
 guest=(busybox-static fio e2fsprogs xfsprogs dmsetup fdisk erofs-utils util-linux)
 checks=(shellcheck shfmt clang-format clang-tidy sparse)
+# Only who fuzzes needs a second compiler.
+[[ ${1:-} == --fuzz ]] && checks+=(clang libclang-rt-14-dev)
 
 missing=()
 for package in "${build[@]}" "${kernel[@]}" "${harness[@]}" "${machine[@]}" "${guest[@]}" "${checks[@]}"; do

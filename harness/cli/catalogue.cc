@@ -8,11 +8,10 @@
 #include "scenario/words.h"
 
 namespace snapbed::cli {
-namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> all_files(const fs::path& folder) {
+std::vector<fs::path> all_scenarios(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder, error))
@@ -24,9 +23,11 @@ std::vector<fs::path> all_files(const fs::path& folder) {
   return files;
 }
 
+namespace {
+
 std::vector<fs::path> with_tag(const fs::path& folder, const std::string& tag) {
   std::vector<fs::path> found;
-  for (const fs::path& file : all_files(folder)) {
+  for (const fs::path& file : all_scenarios(folder)) {
     const auto tags = scenario::load(file).tags;
     if (std::find(tags.begin(), tags.end(), tag) != tags.end()) found.push_back(file);
   }
@@ -41,7 +42,7 @@ std::vector<fs::path> with_tag(const fs::path& folder, const std::string& tag) {
 fs::path by_name(const fs::path& folder, const std::string& name) {
   if (name.find('/') != std::string::npos || name.ends_with(".toml")) return name;
   std::vector<std::string> known;
-  for (const fs::path& file : all_files(folder)) {
+  for (const fs::path& file : all_scenarios(folder)) {
     if (file.stem() == name) return file;
     known.push_back(file.stem());
   }
@@ -66,7 +67,7 @@ std::vector<fs::path> find_scenarios(const fs::path& folder,
 }
 
 int list(const CommonOptions& options) {
-  for (const fs::path& file : all_files(options.scenarios)) {
+  for (const fs::path& file : all_scenarios(options.scenarios)) {
     const scenario::Scenario scenario = scenario::load(file);
     std::string tags;
     for (const std::string& tag : scenario.tags) tags += (tags.empty() ? "" : ",") + tag;

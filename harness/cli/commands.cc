@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 
 #include "journal/print.h"
 #include "journal/reader.h"
 #include "plan/mark.h"
 #include "runner/archive.h"
 #include "runner/execute.h"
+#include "runner/explain.h"
 #include "runner/interrupt.h"
 #include "vm/accel_probe.h"
 #include "vm/doctor.h"
@@ -37,18 +39,7 @@ vm::Accel accel(const CommonOptions& options) {
 
 std::string extra_repeat(const CommonOptions& options) {
   std::string extra;
-  const auto add = [&](const char* name, const std::string& value) {
-    if (!value.empty()) extra += fmt::format(" {} {}", name, value);
-  };
-  add("--kernel", options.parts.kernel);
-  add("--module", options.parts.module);
-  add("--amplifier", options.parts.amplifier);
-  add("--image", options.parts.image);
-  add("--plugin", options.parts.plugin);
-  add("--accel", options.accel == "auto" ? "" : options.accel);
-  add("--connect", options.connect);
-  if (options.vcpus) add("--vcpus", std::to_string(*options.vcpus));
-  if (options.memory_mib) add("--memory", std::to_string(*options.memory_mib));
+  for (const std::string& word : common_words(options)) extra += " " + word;
   return extra;
 }
 
@@ -90,10 +81,11 @@ runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
   runner::Host host;
   host.guardian = &guardian;
   host.accel = accel(options);
+  host.make_direct_machine = [&guardian](const vm::MachineConfig& config) {
+    return vm::make_qemu_machine(config, &guardian);
+  };
   if (options.connect == "qemu:") {
-    host.make_machine = [&guardian](const vm::MachineConfig& config) {
-      return vm::make_qemu_machine(config, &guardian);
-    };
+    host.make_machine = host.make_direct_machine;
     return host;
   }
   libvirt.emplace(options.connect.empty()
@@ -105,10 +97,48 @@ runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
   return host;
 }
 
+namespace {
+
+struct Repeats {
+  std::uint32_t runs = 0;
+  std::uint32_t failed = 0;
+  std::map<std::string, std::uint32_t> ways;  // "fail (check-failed)" -> how often
+};
+
+void print_repeats(const scenario::Scenario& scenario, std::uint64_t seed, const Repeats& repeats) {
+  std::string ways;
+  for (const auto& [way, count] : repeats.ways)
+    ways += fmt::format("{}{} x {}", ways.empty() ? "" : ", ", count, way);
+  fmt::print("{} seed {}: failed in {} of {} runs ({})\n", scenario.name, seed, repeats.failed,
+             repeats.runs, ways);
+}
+
+}  // namespace
+
+std::vector<std::string> common_words(const CommonOptions& options) {
+  std::vector<std::string> words;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  };
+  add("--kernel", options.parts.kernel);
+  add("--module", options.parts.module);
+  add("--amplifier", options.parts.amplifier);
+  add("--image", options.parts.image);
+  add("--plugin", options.parts.plugin);
+  add("--accel", options.accel == "auto" ? "" : options.accel);
+  add("--connect", options.connect);
+  if (options.vcpus) add("--vcpus", std::to_string(*options.vcpus));
+  if (options.memory_mib) add("--memory", std::to_string(*options.memory_mib));
+  if (options.grow_sectors > 0) add("--grow", std::to_string(options.grow_sectors));
+  return words;
+}
+
 int run(const CommonOptions& options) {
   std::vector<scenario::Scenario> scenarios;
-  for (const fs::path& file : find_scenarios(options.scenarios, options.names))
+  for (const fs::path& file : find_scenarios(options.scenarios, options.names)) {
     scenarios.push_back(scenario::load(file));
+    scenario::grow(scenarios.back(), options.grow_sectors);
+  }
   // Before any thread or child: the guardian forks, and a missing part should cost nothing.
   runner::require_programs();
   runner::find_parts(options.parts, options.program);
@@ -118,35 +148,51 @@ int run(const CommonOptions& options) {
   const runner::Host host = make_host(options, guardian, libvirt);
   Tally tally;
   for (const scenario::Scenario& scenario : scenarios) {
-    const runner::Result result = runner::execute(scenario, run_options(options), host);
-    runner::print_result(scenario, result);
-    const int status = runner::exit_status(scenario, result);
-    if (runner::interrupted()) return status;
-    tally.add(status);
+    runner::Options wanted = run_options(options);
+    Repeats repeats;
+    for (std::uint32_t i = 1; i <= options.times; ++i) {
+      // Every repetition has a folder of its own: a pass must not empty what a failure left.
+      if (options.times > 1) wanted.out = options.out / fmt::format("times-{}", i);
+      const runner::Result result = runner::execute(scenario, wanted, host);
+      wanted.seed = result.setting.seed;
+      runner::print_result(scenario, result);
+      const int status = runner::exit_status(scenario, result);
+      if (runner::interrupted()) return status;
+      tally.add(status);
+      ++repeats.runs;
+      repeats.failed += status == 1;
+      ++repeats.ways[fmt::format("{} ({})", to_string(result.decision.status),
+                                 to_string(result.decision.reason))];
+    }
+    if (options.times > 1) print_repeats(scenario, *wanted.seed, repeats);
   }
-  if (scenarios.size() > 1)
+  if (scenarios.size() > 1 || options.times > 1)
     fmt::print("{} passed, {} failed, {} broken, {} skipped\n", tally.passed, tally.failed,
                tally.broken, tally.skipped);
   return tally.status;
 }
 
 int verify(const CommonOptions& options) {
+  const scenario::Scenario scenario = runner::read_archive(options.folder).scenario;
   const runner::Result result = runner::verify(options.folder);
-  const scenario::Scenario scenario = runner::archived_scenario(options.folder);
   runner::print_result(scenario, result);
   // 130 is for the one who was interrupted, not for its record.
   const int status = runner::exit_status(scenario, result);
   return status == kInterrupted ? kBroken : status;
 }
 
+int explain(const CommonOptions& options) {
+  const runner::Archived archived = runner::read_archive(options.folder);
+  const runner::Explanation explanation = runner::explain(archived, options.folder);
+  fmt::print("{}\n", explanation.text);
+  runner::print_verdict(archived.scenario, explanation.result);
+  const int status = runner::exit_status(archived.scenario, explanation.result);
+  return status == kInterrupted ? kBroken : status;
+}
+
 int print_journal(const CommonOptions& options) {
   const journal::Journal journal = journal::read_journal(options.folder);
-  journal::print(journal, std::cout, [](std::span<const std::uint8_t> bytes) {
-    const auto mark = plan::decode_mark(bytes);
-    if (!mark) return std::string("not a mark");
-    return fmt::format("{} {} step {} cycle {} {}", mark->sequence, plan::to_string(mark->kind),
-                       mark->step, mark->cycle, mark->text);
-  });
+  journal::print(journal, std::cout, plan::mark_words);
   if (!journal.complete)
     std::cerr << "snapbed: the journal is cut short: " << journal.trouble << "\n";
   return journal.complete ? 0 : kBroken;

@@ -34,6 +34,17 @@ struct CommonOptions {
   std::optional<std::uint32_t> memory_mib;
   std::string accel = "auto";
   std::string connect;
+  std::uint64_t grow_sectors = 0;  // added to every data disk
+  std::uint32_t times = 1;         // that each scenario is run, with one seed
+  double hours = 1;
+  std::uint32_t machines = 0;
+  std::string budget = "8G";
+  std::vector<std::string> variants;  // NAME=KERNEL:MODULE
+  std::filesystem::path canary;       // a mutant's patch
+  std::filesystem::path canary_module;
+  std::filesystem::path canary_kernel;
+  bool check = false;  // classes
+  bool write = false;
   bool keep = false;
   bool dump = false;
   bool force = false;
@@ -45,8 +56,11 @@ struct CommonOptions {
 
 int run(const CommonOptions& options);
 int scripts(const CommonOptions& options);
+int classes(const CommonOptions& options);
+int stress(const CommonOptions& options);
 int list(const CommonOptions& options);
 int verify(const CommonOptions& options);
+int explain(const CommonOptions& options);
 int print_journal(const CommonOptions& options);
 int shell(const CommonOptions& options);
 int doctor(const CommonOptions& options);
@@ -57,6 +71,11 @@ runner::Options run_options(const CommonOptions& options);
 runner::Host make_host(const CommonOptions& options, vm::Guardian& guardian,
                        std::optional<vm::LibvirtHost>& libvirt);
 
+// The options of a run that are not its scenario, seed and cycles, as one would type them.
+std::vector<std::string> common_words(const CommonOptions& options);
+
+// Every scenario file of a folder, sorted. Throws BadScenario.
+std::vector<std::filesystem::path> all_scenarios(const std::filesystem::path& folder);
 // Files of the scenarios meant by `names`: paths, names without .toml, @tags. Throws BadScenario.
 std::vector<std::filesystem::path> find_scenarios(const std::filesystem::path& folder,
                                                   const std::vector<std::string>& names);

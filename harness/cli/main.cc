@@ -29,6 +29,8 @@ void add_parts(CLI::App& command, CommonOptions& options) {
       ->check(CLI::Range(1, 64));
   command.add_option("--memory", options.memory_mib, "MiB of memory instead of the scenario's")
       ->check(CLI::Range(64, 1 << 20));
+  command.add_option("--grow", options.grow_sectors, "sectors added to every data disk")
+      ->check(CLI::Range(0, 1 << 24));
   command.add_option("--scenarios", options.scenarios, "folder of the scenarios");
   command.add_option("--out", options.out, "folder for runs");
 }
@@ -50,8 +52,35 @@ void add_run(CLI::App& command, CommonOptions& options) {
       "a libvirt URI instead of the embedded driver; \"qemu:\" for QEMU without libvirt");
   command.add_flag("--dump", options.dump,
                    "after a finding, write the guest's memory to memory.elf");
+  command.add_option("--times", options.times, "run each scenario so often, with one seed")
+      ->check(CLI::Range(1, 10000));
   command.add_flag("--keep", options.keep, "keep the disk images that the run was given");
   add_parts(command, options);
+}
+
+void add_stress(CLI::App& command, CommonOptions& options) {
+  command.add_option("scenario", options.names, "files, names or @tags; default: all but @meta");
+  command.add_option("--hours", options.hours, "how long; fractions are right")
+      ->check(CLI::Range(0.0, 10000.0));
+  command.add_option("--machines", options.machines, "at most so many side by side")
+      ->check(CLI::Range(1, 256));
+  command.add_option("--budget", options.budget, "disk space for the records of failures");
+  command.add_option("--seed", options.seed, "seed of the night; default: from the clock");
+  command.add_option("--variant", options.variants, "NAME=KERNEL:MODULE, as often as there are");
+  command.add_option("--canary", options.canary, "the patch of a mutant that must be caught")
+      ->required();
+  command.add_option("--canary-module", options.canary_module, "the module with it built in")
+      ->required();
+  command.add_option("--canary-kernel", options.canary_kernel, "the kernel it was built for");
+  command.add_option("--image", options.parts.image, "root image of the guest (erofs)");
+  command.add_option("--plugin", options.parts.plugin, "plugin of the recording server");
+  command.add_option("--module", options.parts.module, "module under test, without --variant");
+  command.add_option("--kernel", options.parts.kernel, "kernel image, without --variant");
+  command.add_option("--accel", options.accel, "auto, kvm or tcg")
+      ->check(CLI::IsMember({"auto", "kvm", "tcg"}));
+  command.add_option("--connect", options.connect, "as for run");
+  command.add_option("--scenarios", options.scenarios, "folder of the scenarios");
+  command.add_option("--out", options.out, "folder for nights; default out/stress");
 }
 
 // A descriptor that we were started without would be given to the next socket or journal, and what
@@ -80,10 +109,21 @@ int main(int argc, char** argv) {
   scripts->add_option("--only", options.only, "the one script of this number, done or not");
   scripts->add_option("--seed", options.seed, "their order and what is written; default 1");
   add_parts(*scripts, options);
+  CLI::App* stress = app.add_subcommand("stress", "random runs side by side, until the time is up");
+  add_stress(*stress, options);
+  CLI::App* classes =
+      app.add_subcommand("classes", "classes of bugs, and the scenarios and mutants of each");
+  classes->add_flag("--check", options.check,
+                    "fail when docs/testing.md or the open list is stale");
+  classes->add_flag("--write", options.write, "write the tables into docs/testing.md");
+  classes->add_option("--scenarios", options.scenarios, "folder of the scenarios");
   CLI::App* list = app.add_subcommand("list", "the scenarios: name, tags, promise");
   list->add_option("--scenarios", options.scenarios, "folder of the scenarios");
   CLI::App* verify = app.add_subcommand("verify", "judge an archived run again");
   verify->add_option("dir", options.folder, "folder of the run")->required();
+  CLI::App* explain = app.add_subcommand(
+      "explain", "every finding of an archived run at length: timeline, neighbours, where to look");
+  explain->add_option("dir", options.folder, "folder of the run")->required();
   CLI::App* journal = app.add_subcommand("journal", "print the journal of a run");
   journal->add_option("dir", options.folder, "folder of the run")->required();
   CLI::App* shell = app.add_subcommand("shell", "a shell in the guest, with the scenario's disks");
@@ -101,8 +141,11 @@ int main(int argc, char** argv) {
   try {
     if (run->parsed()) return snapbed::cli::run(options);
     if (scripts->parsed()) return snapbed::cli::scripts(options);
+    if (stress->parsed()) return snapbed::cli::stress(options);
+    if (classes->parsed()) return snapbed::cli::classes(options);
     if (list->parsed()) return snapbed::cli::list(options);
     if (verify->parsed()) return snapbed::cli::verify(options);
+    if (explain->parsed()) return snapbed::cli::explain(options);
     if (journal->parsed()) return snapbed::cli::print_journal(options);
     if (shell->parsed()) return snapbed::cli::shell(options);
     return snapbed::cli::doctor(options);

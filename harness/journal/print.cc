@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <sstream>
 
 #include "base/units.h"
 #include "journal/names.h"
@@ -62,7 +63,66 @@ void print_action(const Journal& journal, const RuleAction& action, std::ostream
       << stamp_text(action.released) << "\n";
 }
 
+bool is_told(const Journal& journal, const Request& request) {
+  if (request.disk >= journal.disks.size()) return true;
+  const Role role = journal.disks[request.disk].role;
+  return role == Role::data || role == Role::storage || role == Role::scratch;
+}
+
+// Keeps the `limit` values whose begin is next to the stamp, on one side of it.
+template <typename Value, typename Tell>
+void gather(const std::vector<Value>& values, Stamp stamp, Around around, std::vector<Line>& lines,
+            Tell tell) {
+  const auto middle = std::upper_bound(values.begin(), values.end(), stamp,
+                                       [](Stamp s, const Value& value) { return s < value.begin; });
+  std::size_t left = around.before;
+  for (auto at = middle; at != values.begin() && left > 0;) left -= tell(*--at, lines) ? 1U : 0U;
+  left = around.after;
+  for (auto at = middle; at != values.end() && left > 0; ++at) left -= tell(*at, lines) ? 1U : 0U;
+}
+
+std::string without_newline(const std::ostringstream& out) {
+  std::string text = out.str();
+  if (!text.empty()) text.pop_back();
+  return text;
+}
+
 }  // namespace
+
+std::vector<Line> lines_around(const Journal& journal, Stamp stamp, Around around,
+                               const MarkText& mark_text) {
+  std::vector<Line> lines;
+  gather(journal.requests, stamp, around, lines, [&](const Request& request, auto& to) {
+    if (!is_told(journal, request)) return false;
+    std::ostringstream out;
+    print_request(journal, request, out);
+    to.push_back({request.begin, without_newline(out)});
+    return true;
+  });
+  gather(journal.marks, stamp, around, lines, [&](const MarkBytes& mark, auto& to) {
+    std::ostringstream out;
+    print_mark(mark, out, mark_text);
+    to.push_back({mark.begin, without_newline(out)});
+    return true;
+  });
+  auto actions = journal.rule_actions;
+  const auto by_begin = [](const auto& a, const auto& b) { return a.begin < b.begin; };
+  std::stable_sort(actions.begin(), actions.end(), by_begin);
+  gather(actions, stamp, around, lines, [&](const RuleAction& action, auto& to) {
+    std::ostringstream out;
+    print_action(journal, action, out);
+    to.push_back({action.begin, without_newline(out)});
+    return true;
+  });
+  std::stable_sort(lines.begin(), lines.end(), by_begin);
+  const auto middle = std::upper_bound(lines.begin(), lines.end(), stamp,
+                                       [](Stamp s, const Line& line) { return s < line.begin; });
+  const auto before =
+      std::min<std::ptrdiff_t>(middle - lines.begin(), static_cast<std::ptrdiff_t>(around.before));
+  const auto after =
+      std::min<std::ptrdiff_t>(lines.end() - middle, static_cast<std::ptrdiff_t>(around.after));
+  return {middle - before, middle + after};
+}
 
 void print(const Journal& journal, std::ostream& out, const MarkText& mark_text) {
   print_head(journal, out);

@@ -208,8 +208,9 @@ bool JournalReader::apply_run(Journal& journal, const std::uint8_t* record, std:
   std::vector<Disk> found;
   for (std::uint64_t i = 0; i < run.disks; ++i) {
     const auto raw = load<format::DiskRecord>(disks + i * sizeof(format::DiskRecord));
-    const bool sane = raw.id == i && raw.role >= 1 && raw.role <= 7 && raw.initial >= 1 &&
-                      raw.initial <= 2 && raw.sectors <= (std::uint64_t{1} << 55);
+    const bool sane =
+        raw.id == i && raw.role >= 1 && raw.role <= 7 && raw.initial >= 1 && raw.initial <= 2 &&
+        raw.sectors <= (std::uint64_t{1} << 53);  // 4 EiB: bytes fit 64 bits with room
     if (!sane) return false;
     found.push_back({raw.id, text_of(raw.name), static_cast<Role>(raw.role),
                      static_cast<Initial>(raw.initial), raw.sectors});

@@ -55,7 +55,7 @@ void check_abi(const Facts& facts, Report& report) {
       throw BrokenRecord(fmt::format("mark {} is no case: {}", placed.mark.sequence, error.what()));
     }
     if (what.empty()) continue;
-    add_finding(result, "abi", "", placed.mark.cycle,
+    add_finding(result, Kind::abi_case, "", placed.mark.cycle, Evidence{.focus = placed.begin},
                 what + ". " + marks_around(facts.history, placed.begin));
   }
   for (const plan::Step& step : facts.history.plan.steps) {

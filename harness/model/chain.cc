@@ -52,7 +52,12 @@ void report_loss(const Facts& facts, const Link& link, std::uint64_t sector, std
         explain_observation(facts, place, sector, now),
         marks_around(facts.history, facts.windows[link.new_index].feasible.first));
   }
-  add_finding(result, "chain", place.device, newer.take_cycle, std::move(text));
+  add_finding(result, Kind::chain_lost_change, place.device, newer.take_cycle,
+              Evidence{.snapshot = link.new_index,
+                       .sectors = {{place.disk, place.first + sector}},
+                       .steps = {link.old_copy->step, link.map->step, link.new_copy->step},
+                       .focus = facts.windows[link.new_index].feasible.first},
+              std::move(text));
 }
 
 void judge_link(const Facts& facts, const Link& link, CheckResult& result) {

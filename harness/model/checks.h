@@ -14,6 +14,7 @@ void check_twice(const Facts& facts, Report& report);
 void check_map(const Facts& facts, Report& report);
 void check_chain(const Facts& facts, Report& report);
 void check_order(const Facts& facts, Report& report);
+void check_second(const Facts& facts, Report& report);
 void check_store(const Facts& facts, Report& report);
 void check_origin(const Facts& facts, Report& report);
 // Its part about the ledgers of the agent.

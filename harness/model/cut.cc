@@ -56,8 +56,9 @@ struct Misfit {
 // A host stamp that P is known to lie behind, or before, and why.
 struct Bound {
   Stamp stamp = 0;
-  std::string device;
+  std::string device;  // empty: TAKE itself says so
   std::string why;
+  Evidence::Sectors sector = {};  // that says so
 };
 
 class Cut {
@@ -212,6 +213,8 @@ class Cut {
   void bound_by_missing(const Place& place, const Change& change, std::uint64_t shown);
   void report_no_quiet();
   void report_misfits();
+  Kind kind_of(const Misfit& misfit, Stamp& focus) const;
+  Evidence::Claim claim(const Constraint& constraint) const;
   void report_contradiction(std::size_t best);
   bool find_pair(std::size_t best, std::size_t& one, std::size_t& other) const;
   std::string describe_constraint(const Constraint& constraint) const;
@@ -247,34 +250,68 @@ void Cut::add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::ui
 
 void Cut::report_no_quiet() {
   std::string busy = "";
+  Evidence evidence{.snapshot = index_, .focus = window_.take.first};
   for (std::size_t p = 0; p < snapshot_.places.size() && busy.empty(); ++p) {
     for (const Request* request : facts_.disks[snapshot_.places[p].disk].changes) {
       if (request->begin <= window_.take.last && request->end > window_.take.first) {
         busy = describe(*request) + " on " + snapshot_.places[p].device;
+        evidence.sectors.push_back({request->disk, request->first, request->count});
+        evidence.requests.push_back(request->begin);
+        evidence.focus = request->begin;
         break;
       }
     }
   }
-  add_finding(result_, "cut", snapshot_.places.front().device, snapshot_.take_cycle,
+  add_finding(result_, Kind::cut_no_drain, snapshot_.places.front().device, snapshot_.take_cycle,
+              std::move(evidence),
               fmt::format("TAKE did not drain: between its marks (stamps {} to {}) there is no "
                           "instant without a data-changing request in flight inside the captured "
                           "ranges of {}; the first one in flight is {}.",
                           window_.take.first, window_.take.last, snapshot_.name, busy));
 }
 
+// What a misfit shows, and where to look: at the begin of the version shown, or else at TAKE.
+Kind Cut::kind_of(const Misfit& misfit, Stamp& focus) const {
+  const Place& place = snapshot_.places[misfit.place];
+  focus = window_.take.first;
+  Kind kind = Kind::cut_unknown;
+  for (const Version& version : versions_of(facts_, place.disk, place.first + misfit.first)) {
+    if (version.hash != misfit.hash) continue;
+    if (version.moved <= window_.take.first) return Kind::cut_older;
+    if (kind == Kind::cut_unknown) focus = version.begin;
+    kind = Kind::cut_younger;
+  }
+  return kind;
+}
+
 void Cut::report_misfits() {
   for (const Misfit& misfit : misfits_) {
     const Place& place = snapshot_.places[misfit.place];
     std::string text;
+    Kind kind = Kind::cut_unknown;
+    Evidence evidence{.snapshot = index_,
+                      .sectors = {{place.disk, place.first + misfit.first, misfit.count}},
+                      .steps = {snapshot_.copies[misfit.copy].step}};
     if (result_.findings.size() < kFindingLimit) {
+      kind = kind_of(misfit, evidence.focus);
       text = fmt::format(
           "{} image sectors from {} on fit no instant of the take, in {}: {}. {}. {}", misfit.count,
           misfit.first, step_name(facts_.history, snapshot_.copies[misfit.copy].step),
           explain_observation(facts_, place, misfit.first, misfit.hash), take_text(),
           marks_around(facts_.history, window_.take.first));
     }
-    add_finding(result_, "cut", place.device, snapshot_.take_cycle, std::move(text));
+    add_finding(result_, kind, place.device, snapshot_.take_cycle, std::move(evidence),
+                std::move(text));
   }
+}
+
+Evidence::Claim Cut::claim(const Constraint& constraint) const {
+  const Place& place = snapshot_.places[constraint.place];
+  Evidence::Claim said{fmt::format("P by {} {}", place.device, constraint.sector), {}};
+  for (const auto& [first, last] : constraint.allowed) {
+    said.instants.emplace_back(window_.quiet[first].first, window_.quiet[last].last);
+  }
+  return said;
 }
 
 std::string Cut::describe_constraint(const Constraint& constraint) const {
@@ -327,11 +364,20 @@ void Cut::report_contradiction(std::size_t best) {
                     [&](const Constraint& c) { return !c.allows(best); }));
   std::string text;
   std::size_t blamed = 0;
+  Evidence evidence{.snapshot = index_, .focus = window_.quiet[best].first};
+  const auto show = [&](const Constraint& constraint) {
+    const Place& place = snapshot_.places[constraint.place];
+    evidence.sectors.push_back({place.disk, place.first + constraint.sector});
+    evidence.claims.push_back(claim(constraint));
+    evidence.steps.push_back(snapshot_.copies[constraint.copy].step);
+  };
   if (find_pair(best, one, other)) {
     text = fmt::format("Two image sectors show no common instant. {}; but {}.",
                        describe_constraint(constraints_[one]),
                        describe_constraint(constraints_[other]));
     blamed = constraints_[one].allows(best) ? other : one;
+    show(constraints_[one]);
+    show(constraints_[other]);
   } else {
     text = fmt::format("No instant fits all sectors; the best P lies in [{}, {}], against it:",
                        window_.quiet[best].first, window_.quiet[best].last);
@@ -340,14 +386,16 @@ void Cut::report_contradiction(std::size_t best) {
       if (constraints_[i].allows(best)) continue;
       text += " " + describe_constraint(constraints_[i]) + ".";
       blamed = i;
+      show(constraints_[i]);
       ++listed;
     }
   }
   text += fmt::format(
       " {} of {} sectors changed around the take contradict the best instant. {}. {}", violators,
       constraints_.size(), take_text(), marks_around(facts_.history, window_.quiet[best].first));
-  add_finding(result_, "cut", snapshot_.places[constraints_[blamed].place].device,
-              snapshot_.take_cycle, std::move(text));
+  add_finding(result_, Kind::cut_no_common_instant,
+              snapshot_.places[constraints_[blamed].place].device, snapshot_.take_cycle,
+              std::move(evidence), std::move(text));
 }
 
 // The shown version is in, the next one is out: P lies before that one's begin. The largest P that
@@ -402,14 +450,20 @@ void Cut::judge_causal() {
 // before it was. A write that had landed when TAKE returned and is missing came to the host after
 // P.
 void Cut::judge_bounds() {
-  upper_ = {snapshot_.take_returned, "",
-            fmt::format("TAKE had returned at stamp {}", snapshot_.take_returned)};
+  upper_ = {snapshot_.take_returned,
+            "",
+            fmt::format("TAKE had returned at stamp {}", snapshot_.take_returned),
+            {}};
   for (std::size_t c = 0; c < snapshot_.copies.size(); ++c) {
     bound_from_below(c);
     bound_from_above(c);
   }
   if (lower_.stamp < upper_.stamp) return;
-  add_finding(result_, "cut", lower_.device, snapshot_.take_cycle,
+  Evidence evidence{.snapshot = index_, .focus = lower_.stamp};
+  for (const Bound* bound : {&lower_, &upper_})
+    if (!bound->device.empty()) evidence.sectors.push_back(bound->sector);
+  add_finding(result_, Kind::cut_ledger_bound, lower_.device, snapshot_.take_cycle,
+              std::move(evidence),
               fmt::format("{}, so P lies behind stamp {}; but {}. {}. {}", lower_.why, lower_.stamp,
                           upper_.why, take_text(), marks_around(facts_.history, lower_.stamp)));
 }
@@ -426,9 +480,11 @@ void Cut::bound_from_below(std::size_t c) {
       ++result_.exercised["ledger_bounds"];
       const Stamp stamp = facts_.ledgers.clock().before(facts_.ledgers.entry(*shown).begin);
       if (stamp <= lower_.stamp) continue;
-      lower_ = {stamp, place.device,
+      lower_ = {stamp,
+                place.device,
                 fmt::format("Sector {} of the image of {} shows {}", segment.first + i,
-                            place.device, facts_.ledgers.describe(*shown))};
+                            place.device, facts_.ledgers.describe(*shown)),
+                {place.disk, place.first + segment.first + i, 1}};
     }
   }
 }
@@ -462,9 +518,11 @@ void Cut::bound_by_missing(const Place& place, const Change& change, std::uint64
   for (std::size_t i = 0; i < versions.size(); ++i) {
     if (versions[i].moved != change.moved) continue;
     upper_ = {
-        change.begin, place.device,
+        change.begin,
+        place.device,
         fmt::format("sector {} of the image of {} does not show {}, so P lies before stamp {}",
-                    change.sector, place.device, describe(versions, i), change.begin)};
+                    change.sector, place.device, describe(versions, i), change.begin),
+        {place.disk, place.first + change.sector, 1}};
   }
 }
 
@@ -537,7 +595,11 @@ void Cut::judge_errors() {
       if (bad.error == kEio && explained(bad, copy)) continue;
       const Place& place = snapshot_.places[copy.device];
       add_finding(
-          result_, "cut", place.device, snapshot_.take_cycle,
+          result_, Kind::cut_read_error, place.device, snapshot_.take_cycle,
+          Evidence{.snapshot = index_,
+                   .sectors = {{place.disk, place.first + bad.first, bad.count}},
+                   .steps = {copy.step},
+                   .focus = copy.called},
           fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}, and neither a "
                       "CORRUPTED event nor a failed request below explains it.",
                       bad.first, bad.count, place.device, bad.error,
@@ -577,7 +639,11 @@ void Cut::judge_image_writes() {
       ++result_.exercised["image_sectors"];
       if (seen == hash) continue;
       add_finding(
-          result_, "cut", place.device, snapshot_.take_cycle,
+          result_, Kind::cut_image_write, place.device, snapshot_.take_cycle,
+          Evidence{.snapshot = index_,
+                   .sectors = {{place.disk, place.first + sector}},
+                   .steps = {copy.step},
+                   .focus = copy.called},
           fmt::format("Sector {} of the image of {} was written through the image, and {} "
                       "does not show it: it shows {}.",
                       sector, place.device, step_name(facts_.history, copy.step),

@@ -26,7 +26,8 @@ void check_errno(const Facts& facts, Report& report) {
       expected += (expected.empty() ? "" : " or ") + std::to_string(value);
     }
     add_finding(
-        result, "errno", step.args.value("device", std::string()), step.cycle,
+        result, Kind::errno_result, step.args.value("device", std::string()), step.cycle,
+        Evidence{.steps = {step.id}, .focus = run.called},
         fmt::format("Step {} {} {} gave {}, expected {}; its answer was {}. {}", step.id, step.op,
                     step.args.dump().substr(0, 200), run.result, expected,
                     run.answer.dump().substr(0, 400), marks_around(facts.history, run.called)));

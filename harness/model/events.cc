@@ -37,7 +37,7 @@ class Events {
     const bool lived = std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(),
                                    [](const Copy& copy) { return copy.finished; });
     if (low == 0 && minimum > 1 && lived && snapshot_.destroyed != kNever) {
-      add(snapshot_.destroyed,
+      add(Kind::events_low_missing, snapshot_.destroyed,
           "no LOW_FREE_SPACE ever came, though a new snapshot has no storage and its first one "
           "waits "
           "right after CREATE");
@@ -48,25 +48,31 @@ class Events {
   std::uint64_t storage_minimum() const {
     const auto found = facts_.history.plan.module_parameters.find("diff_storage_minimum");
     constexpr std::uint64_t kDefault = 2097152;
-    return found == facts_.history.plan.module_parameters.end()
-               ? kDefault
-               : std::stoull(found->second, nullptr, 0);
+    if (found == facts_.history.plan.module_parameters.end()) return kDefault;
+    try {
+      return std::stoull(found->second, nullptr, 0);
+    } catch (const std::exception&) {
+      throw BrokenRecord("module parameter diff_storage_minimum=" + found->second +
+                         " is no number");
+    }
   }
 
   void judge_low(const Event& event, std::uint64_t nth) {
     ++result_.exercised["low"];
     const std::uint64_t minimum = storage_minimum();
     if (event.value < 0 || static_cast<std::uint64_t>(event.value) != minimum) {
-      add(event.seen, fmt::format("LOW_FREE_SPACE asks for {} sectors, diff_storage_minimum is {}",
-                                  event.value, minimum));
+      add(Kind::events_low_size, event.seen,
+          fmt::format("LOW_FREE_SPACE asks for {} sectors, diff_storage_minimum is {}", event.value,
+                      minimum));
     }
     const auto appended = static_cast<std::uint64_t>(
         std::count_if(snapshot_.appends.begin(), snapshot_.appends.end(),
                       [&](Stamp called) { return called < event.seen; }));
     if (nth > appended + 1) {
-      add(event.seen, fmt::format("LOW_FREE_SPACE number {} came after only {} calls of "
-                                  "APPEND_STORAGE: one after CREATE and one per append are right",
-                                  nth, appended));
+      add(Kind::events_low_count, event.seen,
+          fmt::format("LOW_FREE_SPACE number {} came after only {} calls of "
+                      "APPEND_STORAGE: one after CREATE and one per append are right",
+                      nth, appended));
     } else if (nth > 1) {
       judge_early(event, nth);
     }
@@ -92,7 +98,7 @@ class Events {
           fmt::format("{} sectors or more were free, and it is due below {} or less", free, below);
     }
     if (bounds.empty()) return;
-    add(event.seen, "LOW_FREE_SPACE came early: " + bounds);
+    add(Kind::events_low_early, event.seen, "LOW_FREE_SPACE came early: " + bounds);
   }
 
   // An overflow without a word: the client had no chance to append.
@@ -104,7 +110,7 @@ class Events {
       if (append < corrupted.seen && space_.used(append)) since = append;
     }
     if (last_low_ != 0 && last_low_ > since) return;
-    add(corrupted.seen,
+    add(Kind::events_overflow_unannounced, corrupted.seen,
         fmt::format("the storage overflowed, and no LOW_FREE_SPACE had come since stamp {}, the "
                     "call of {}",
                     since, since == snapshot_.create_called ? "CREATE" : "the last APPEND"));
@@ -114,17 +120,20 @@ class Events {
     ++result_.exercised["corrupted"];
     judge_missing(event);
     if (snapshot_.place_of(event.device) == kNoIndex) {
-      add(event.seen, "CORRUPTED names device \"" + event.device + "\", which is no member");
+      add(Kind::events_corrupted_device, event.seen,
+          "CORRUPTED names device \"" + event.device + "\", which is no member");
     }
     if (event.value <= 0) {
-      add(event.seen, fmt::format("CORRUPTED of {} carries {}, a positive errno is due",
-                                  event.device, event.value));
+      add(Kind::events_corrupted_errno, event.seen,
+          fmt::format("CORRUPTED of {} carries {}, a positive errno is due", event.device,
+                      event.value));
     }
     if (nth > 1) {
-      add(event.seen, fmt::format("CORRUPTED of {} came {} times", event.device, nth));
+      add(Kind::events_corrupted_twice, event.seen,
+          fmt::format("CORRUPTED of {} came {} times", event.device, nth));
     }
     if (!expected(event)) {
-      add(event.seen,
+      add(Kind::events_corrupted_unexpected, event.seen,
           fmt::format("CORRUPTED of {} with errno {}, though no step waits for it and no "
                       "request had failed",
                       event.device, event.value));
@@ -142,8 +151,9 @@ class Events {
     if (!time) return;
     for (const Place& place : snapshot_.places) {
       if (corrupted.contains(place.device)) continue;
-      add(failed->end, fmt::format("a store failed at stamp {}, and no CORRUPTED of {} ever came",
-                                   failed->end, place.device));
+      add(Kind::events_corrupted_missing, failed->end,
+          fmt::format("a store failed at stamp {}, and no CORRUPTED of {} ever came", failed->end,
+                      place.device));
     }
   }
 
@@ -175,8 +185,10 @@ class Events {
                        });
   }
 
-  void add(Stamp stamp, const std::string& what) {
-    add_finding(result_, "events", snapshot_.places.front().device, snapshot_.cycle,
+  void add(Kind kind, Stamp stamp, const std::string& what) {
+    const auto index = static_cast<std::size_t>(&snapshot_ - facts_.history.snapshots.data());
+    add_finding(result_, kind, snapshot_.places.front().device, snapshot_.cycle,
+                Evidence{.snapshot = index, .focus = stamp},
                 fmt::format("Snapshot {}: {}. {}", snapshot_.name, what,
                             marks_around(facts_.history, stamp)));
   }

@@ -56,6 +56,12 @@ void Facts::sort_requests() {
           fmt::format("requests are not in the order of begin at stamp {}", request.begin));
     }
     previous = request.begin;
+    const bool moved = request.moved != kNever;
+    if ((moved && request.moved < request.begin) ||
+        (request.end != kNever && request.end < (moved ? request.moved : request.begin))) {
+      throw BrokenRecord(fmt::format("the request at stamp {} moved at {} and ended at {}",
+                                     request.begin, request.moved, request.end));
+    }
     if (request.op == Op::write && request.moved != kNever &&
         (request.hash_index > journal.hashes.size() ||
          request.count > journal.hashes.size() - request.hash_index)) {
@@ -199,12 +205,12 @@ SectorSet taken_out(const Facts& facts, std::size_t index, const Copy& copy) {
   return out;
 }
 
-void add_finding(CheckResult& result, const std::string& check, const std::string& device,
-                 std::uint32_t cycle, std::string text) {
+void add_finding(CheckResult& result, Kind kind, const std::string& device, std::uint32_t cycle,
+                 Evidence evidence, std::string text) {
   ++result.found;
   result.outcome = Outcome::fail;
   if (result.findings.size() < kFindingLimit) {
-    result.findings.push_back({check, device, cycle, std::move(text)});
+    result.findings.push_back({kind, device, cycle, std::move(text), std::move(evidence)});
   }
 }
 

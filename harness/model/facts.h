@@ -113,7 +113,7 @@ void each_common(const Copy& one, const Copy& other, Visit visit) {
 SectorSet taken_out(const Facts& facts, std::size_t snapshot, const Copy& copy);
 
 // Adds a finding; beyond kFindingLimit it is only counted.
-void add_finding(CheckResult& result, const std::string& check, const std::string& device,
-                 std::uint32_t cycle, std::string text);
+void add_finding(CheckResult& result, Kind kind, const std::string& device, std::uint32_t cycle,
+                 Evidence evidence, std::string text);
 
 }  // namespace snapbed::model

@@ -111,11 +111,24 @@ std::vector<StepRun> place_steps(const History& history) {
       throw BrokenRecord(fmt::format("the end of step {} ({}) holds no result", mark.step,
                                      history.plan.steps[mark.step].op));
     }
+    if (placed.begin < run.called) {
+      throw BrokenRecord(fmt::format("step {} ends at stamp {}, before it was called at {}",
+                                     mark.step, placed.begin, run.called));
+    }
     run.returned = placed.begin;
     run.result = placed.text["result"].get<std::int64_t>();
     run.answer = placed.text;
   }
   return runs;
+}
+
+// [first, first + count) as far as it lies inside the device. A plan may ask for more, to see it
+// refused; nobody can have done more.
+plan::Range inside(const json& range, const Place& place) {
+  const auto first = range.at(0).get<std::uint64_t>();
+  const auto count = range.at(1).get<std::uint64_t>();
+  if (first >= place.sectors) return {place.sectors, 0};
+  return {first, std::min(count, place.sectors - first)};
 }
 
 // Walks the steps in their order and builds snapshots from them.
@@ -245,8 +258,14 @@ class Teller {
   void add_storage(Snapshot& snapshot, const json& from, Stamp stamp, bool ok) {
     const Place& place = history_.place(from.at("device").get<std::string>());
     for (const json& range : from.at("ranges")) {
-      snapshot.storage.push_back({place.disk, place.first + range.at(0).get<std::uint64_t>(),
-                                  range.at(1).get<std::uint64_t>(), stamp, ok});
+      const plan::Range part = inside(range, place);
+      // Sets of sectors are made of it: 8 TiB are more than any run appends.
+      constexpr std::uint64_t kRangeLimit = std::uint64_t{1} << 34;
+      if (part.count > kRangeLimit) {
+        throw BrokenRecord(
+            fmt::format("{} sectors of {} are appended at once", part.count, place.device));
+      }
+      snapshot.storage.push_back({place.disk, place.first + part.first, part.count, stamp, ok});
     }
   }
 
@@ -392,7 +411,7 @@ class Teller {
                      run.succeeded(), {}};
     if (run.finished() && run.result != 0) return;
     for (const json& range : step.args.at("ranges")) {
-      change.ranges.push_back({range.at(0).get<std::uint64_t>(), range.at(1).get<std::uint64_t>()});
+      change.ranges.push_back(inside(range, place));
     }
     history_.dirtied.push_back(std::move(change));
   }
@@ -439,9 +458,15 @@ class Teller {
         if (snapshot.places[copy.device].device != placed.text.at("device").get<std::string>()) {
           continue;
         }
-        copy.bad.push_back({placed.text.at("first").get<std::uint64_t>(),
-                            placed.text.at("count").get<std::uint64_t>(),
-                            placed.text.at("error").get<std::int32_t>()});
+        const BadRange bad{placed.text.at("first").get<std::uint64_t>(),
+                           placed.text.at("count").get<std::uint64_t>(),
+                           placed.text.at("error").get<std::int32_t>()};
+        const std::uint64_t sectors = snapshot.places[copy.device].sectors;
+        if (bad.first > sectors || bad.count > sectors - bad.first) {
+          throw BrokenRecord(fmt::format("mark {} tells of bad sectors [{}, +{}) of an image of {}",
+                                         placed.mark.sequence, bad.first, bad.count, sectors));
+        }
+        copy.bad.push_back(bad);
       }
     }
   }

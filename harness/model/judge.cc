@@ -61,8 +61,10 @@ void add_up(const Facts& facts, Report& report) {
 }
 
 // Checks that the plan's steps give work to.
-std::set<std::string> implied(const plan::Plan& plan, bool strict) {
+std::set<std::string> implied(const plan::Plan& plan, const Expectations& expectations) {
+  const bool strict = expectations.strict;
   std::set<std::string> names{"errno", "origin"};
+  if (expectations.opinion) names.insert("second");
   std::set<std::string> copied;
   for (const plan::Step& step : plan.steps) {
     if (step.op == "take" && strict) names.insert("order");
@@ -122,7 +124,7 @@ void demand_cycles(Report& report, const std::string& counter, std::uint64_t lea
 
 void demand(const Facts& facts, Report& report) {
   std::set<std::string> judged(facts.expectations.judged.begin(), facts.expectations.judged.end());
-  if (judged.empty()) judged = implied(facts.history.plan, facts.expectations.strict);
+  if (judged.empty()) judged = implied(facts.history.plan, facts.expectations);
   for (auto entry = report.checks.begin(); entry != report.checks.end();) {
     const bool idle = entry->second.outcome == Outcome::not_run && !judged.contains(entry->first);
     entry = idle ? report.checks.erase(entry) : std::next(entry);
@@ -156,6 +158,12 @@ void demand(const Facts& facts, Report& report) {
   }
 }
 
+// A record that was damaged in a way that only a check stumbles over: what it reads as (a wrong
+// type, a number out of range, more memory than there is) says nothing about the module.
+std::string unreadable(const std::exception& error) {
+  return std::string("the record makes no sense: ") + error.what();
+}
+
 // Without a drain, writes that passed the hook before P land during the hold without a copy: images
 // may move, and neither `twice` nor `chain` nor `order` has a rule that such a module must keep.
 void run_checks(Facts& facts, Report& report) {
@@ -167,6 +175,7 @@ void run_checks(Facts& facts, Report& report) {
     check_order(facts, report);
   }
   check_store(facts, report);
+  check_second(facts, report);
   check_origin(facts, report);
   check_events(facts, report);
   check_errno(facts, report);
@@ -184,12 +193,9 @@ void demand_complete(const Facts& facts, Report& report) {
 
 }  // namespace
 
-Report judge(const journal::Journal& journal, const Expectations& expectations,
-             const FilesReader& files, Scope scope) {
+Report judge(Facts& facts) {
   Report report;
   try {
-    const auto wider = with_devices(journal);
-    Facts facts(wider ? *wider : journal, expectations, files, scope);
     count_writes(facts, report);
     run_checks(facts, report);
     add_up(facts, report);
@@ -197,8 +203,27 @@ Report judge(const journal::Journal& journal, const Expectations& expectations,
     demand_complete(facts, report);
   } catch (const BrokenRecord& error) {
     report.broken = error.what();
+  } catch (const std::exception& error) {
+    report.broken = unreadable(error);
   }
   return report;
+}
+
+Report judge(const journal::Journal& journal, const Expectations& expectations,
+             const FilesReader& files, Scope scope) {
+  try {
+    const auto wider = with_devices(journal);
+    Facts facts(wider ? *wider : journal, expectations, files, scope);
+    return judge(facts);
+  } catch (const BrokenRecord& error) {
+    Report report;
+    report.broken = error.what();
+    return report;
+  } catch (const std::exception& error) {
+    Report report;
+    report.broken = unreadable(error);
+    return report;
+  }
 }
 
 Report judge(const journal::Journal& journal, const Expectations& expectations,

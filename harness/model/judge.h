@@ -24,6 +24,9 @@ struct Scope {
 
 Report judge(const journal::Journal& journal, const Expectations& expectations,
              const FilesReader& files, Scope scope);
+// The same on facts that are kept: the check `cut` narrows what they know of every P.
+class Facts;
+Report judge(Facts& facts);
 // Judges everything recorded up to the end of `cycle`.
 Report judge(const journal::Journal& journal, const Expectations& expectations,
              const FilesReader& files, std::uint32_t cycle = kAllCycles);

@@ -20,7 +20,7 @@ void check_leak(const Facts& facts, Report& report) {
     if (placed.mark.kind != plan::MarkKind::leak) continue;
     ++reported[placed.mark.step];
     if (!facts.in_scope(placed.mark.cycle)) continue;
-    add_finding(result, "leak", "", placed.mark.cycle,
+    add_finding(result, Kind::leak_left, "", placed.mark.cycle, Evidence{.focus = placed.begin},
                 fmt::format("After rmmod there was still {}. {}",
                             placed.text.value("what", std::string("something unnamed")),
                             marks_around(facts.history, placed.begin)));

@@ -62,7 +62,8 @@ class MapJudge {
     const std::uint32_t number = snapshot_.number[read_.device];
     const auto expect = [&](const char* what, std::uint64_t is, std::uint64_t should) {
       if (is == should) return true;
-      add(fmt::format("{} is {}, by the interface it is {}", what, is, should));
+      add(Kind::map_numbers, {},
+          fmt::format("{} is {}, by the interface it is {}", what, is, should));
       return false;
     };
     bool right = expect("blk_size", read_.blk_size, geometry_.blk_size);
@@ -86,9 +87,11 @@ class MapJudge {
     const auto lost =
         runs_of(bytes_.size(), [&](std::uint64_t b) { return bytes_[b] < bounds_.must[b]; });
     for (const Run& run : lost) {
-      add(fmt::format("lost change: blocks [{}, +{}) hold {} where at least {} is due; {}",
+      const Request* due = cause(run.first, bounds_.must[run.first]);
+      add(Kind::map_lost_change, evidence(run, due),
+          fmt::format("lost change: blocks [{}, +{}) hold {} where at least {} is due; {}",
                       run.first, run.count, bytes_[run.first], bounds_.must[run.first],
-                      cause(run.first, bounds_.must[run.first])));
+                      explain(due, bounds_.must[run.first])));
     }
   }
 
@@ -110,35 +113,61 @@ class MapJudge {
       return;
     }
     for (const Run& run : runs) {
-      add(fmt::format(
-          "blocks [{}, +{}) hold {} where at most {} is right: no write, failed write, "
-          "image write or mark_dirty explains it ({} such blocks in all, {} may come from "
-          "refused NOWAIT writes)",
-          run.first, run.count, bytes_[run.first], bounds_.may[run.first], blocks, limit));
+      add(Kind::map_too_much, evidence(run, nullptr),
+          fmt::format(
+              "blocks [{}, +{}) hold {} where at most {} is right: no write, failed write, "
+              "image write or mark_dirty explains it ({} such blocks in all, {} may come from "
+              "refused NOWAIT writes)",
+              run.first, run.count, bytes_[run.first], bounds_.may[run.first], blocks, limit));
     }
   }
 
-  // The write that demands the byte.
-  std::string cause(std::uint64_t block, std::uint8_t least) const {
-    const std::uint64_t block_sectors = geometry_.blk_size / journal::kSectorBytes;
-    const std::uint64_t first = place_.first + block * block_sectors;
+  std::uint64_t block_sectors() const { return geometry_.blk_size / journal::kSectorBytes; }
+
+  // The latest P of the take after which a byte of at least `least` is due.
+  Stamp due_after(std::uint8_t least) const {
     const Generation& generation = facts_.history.generations[snapshot_.generation[read_.device]];
-    const Stamp after = least >= 2 ? facts_.windows[generation.takes[least - 2U]].feasible.last : 0;
+    return least >= 2 ? facts_.windows[generation.takes[least - 2U]].feasible.last : 0;
+  }
+
+  // The write that demands the byte; nullptr when an image write or mark_dirty does.
+  const Request* cause(std::uint64_t block, std::uint8_t least) const {
+    const std::uint64_t first = place_.first + block * block_sectors();
+    const Stamp after = due_after(least);
     for (const Request* request : facts_.disks[place_.disk].changes) {
       if (request->begin <= after || request->error != 0) continue;
-      if (request->first < first + block_sectors && first < request->first + request->count) {
-        return fmt::format(
-            "{} came after take {} (P at most {}) and before take {} (P at least {})",
-            describe(*request), least - 1, after, number(), facts_.windows[index_].feasible.first);
+      if (request->first < first + block_sectors() && first < request->first + request->count) {
+        return request;
       }
     }
-    return "an image write or mark_dirty of the plan demands it";
+    return nullptr;
+  }
+
+  std::string explain(const Request* due, std::uint8_t least) const {
+    if (due == nullptr) return "an image write or mark_dirty of the plan demands it";
+    return fmt::format("{} came after take {} (P at most {}) and before take {} (P at least {})",
+                       describe(*due), least - 1, due_after(least), number(),
+                       facts_.windows[index_].feasible.first);
+  }
+
+  // The history of the run's first block, or of the sectors of it that the write changed.
+  Evidence evidence(const Run& run, const Request* due) const {
+    Evidence out{
+        .sectors = {{place_.disk, place_.first + run.first * block_sectors(), block_sectors()}}};
+    if (due == nullptr) return out;
+    out.sectors = {{place_.disk, std::max(due->first, out.sectors[0].first), 1}};
+    out.requests = {due->begin};
+    out.focus = due->begin;
+    return out;
   }
 
   std::uint32_t number() const { return snapshot_.number[read_.device]; }
 
-  void add(std::string what) {
-    add_finding(result_, "map", place_.device, read_.cycle,
+  void add(Kind kind, Evidence shown, std::string what) {
+    shown.snapshot = index_;
+    shown.steps.push_back(read_.step);
+    if (shown.focus == kNever) shown.focus = read_.called;
+    add_finding(result_, kind, place_.device, read_.cycle, std::move(shown),
                 fmt::format("Map of {} at take {} ({}), read in {}: {}. {}", place_.device,
                             number(), snapshot_.name, step_name(facts_.history, read_.step), what,
                             marks_around(facts_.history, read_.called)));
@@ -157,8 +186,9 @@ class MapJudge {
 };
 
 // Two reads in one hold agree but for blocks that the plan itself marked in between.
-void judge_stable(const Facts& facts, const Snapshot& snapshot, const MapRead& one,
+void judge_stable(const Facts& facts, std::size_t snapshot_index, const MapRead& one,
                   const MapRead& other, CheckResult& result) {
+  const Snapshot& snapshot = facts.history.snapshots[snapshot_index];
   if (one.bytes != other.bytes) return;  // judge_numbers has spoken
   const auto a = map_bytes(facts, one);
   const auto b = map_bytes(facts, other);
@@ -184,7 +214,12 @@ void judge_stable(const Facts& facts, const Snapshot& snapshot, const MapRead& o
   for (const Run& run :
        runs_of(a.size(), [&](std::uint64_t i) { return a[i] != b[i] && !own[i]; })) {
     add_finding(
-        result, "map", place.device, other.cycle,
+        result, Kind::map_unstable, place.device, other.cycle,
+        Evidence{.snapshot = snapshot_index,
+                 .sectors = {{place.disk,
+                              place.first + run.first * (one.blk_size / journal::kSectorBytes)}},
+                 .steps = {one.step, other.step},
+                 .focus = other.called},
         fmt::format("The readable map of {} changed during the hold of {}: blocks [{}, +{}) "
                     "held {} in {} and {} in {}.",
                     place.device, snapshot.name, run.first, run.count, a[run.first],
@@ -199,6 +234,7 @@ void judge_generations(const Facts& facts, CheckResult& result) {
     std::string device;
     std::uint32_t generation;
     std::string name;
+    std::uint32_t step;
   };
   std::vector<Seen> seen;
   for (const Snapshot& snapshot : facts.history.snapshots) {
@@ -210,7 +246,8 @@ void judge_generations(const Facts& facts, CheckResult& result) {
         const bool same = other.generation == generation;
         if (same == (other.name == read.generation) || !facts.in_scope(read.cycle)) continue;
         add_finding(
-            result, "map", device, read.cycle,
+            result, Kind::map_generation, device, read.cycle,
+            Evidence{.steps = {other.step, read.step}, .focus = read.called},
             fmt::format("{} calls its map generation {} in {}, which {} {}.", device,
                         read.generation, step_name(facts.history, read.step),
                         same ? "was called otherwise before, though nothing began a new one:"
@@ -218,7 +255,7 @@ void judge_generations(const Facts& facts, CheckResult& result) {
                         other.name));
         return;
       }
-      seen.push_back({device, generation, read.generation});
+      seen.push_back({device, generation, read.generation, read.step});
     }
   }
 }
@@ -242,7 +279,7 @@ void check_map(const Facts& facts, Report& report) {
       MapJudge(facts, i, read, writers, result).judge();
       for (std::size_t n = m; n-- > 0;) {
         if (snapshot.maps[n].device != read.device) continue;
-        judge_stable(facts, snapshot, snapshot.maps[n], read, result);
+        judge_stable(facts, i, snapshot.maps[n], read, result);
         break;
       }
     }

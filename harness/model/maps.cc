@@ -151,6 +151,10 @@ class Bounds {
 Geometry map_geometry(const plan::Plan& plan, std::uint64_t sectors) {
   std::uint64_t shift = parameter(plan, "tracking_block_minimum_shift", 16);
   const std::uint64_t limit = parameter(plan, "tracking_block_maximum_count", 2097152);
+  // A block of less than a sector or of more than 64 bits is none.
+  if (shift < 9 || shift > 63) {
+    throw BrokenRecord(fmt::format("module parameter tracking_block_minimum_shift={}", shift));
+  }
   const std::uint64_t bytes = sectors * journal::kSectorBytes;
   const auto count = [&] { return (bytes + (std::uint64_t{1} << shift) - 1) >> shift; };
   while (count() > limit && shift < 31) ++shift;

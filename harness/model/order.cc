@@ -27,6 +27,7 @@ class Order {
         snapshot_(facts.history.snapshots[index]),
         window_(facts.windows[index]),
         place_(snapshot_.places[place]),
+        index_(index),
         place_index_(place),
         result_(result) {}
 
@@ -152,13 +153,19 @@ class Order {
           describe(write), place_.device, sector, snapshot_.name, window_.feasible.first,
           window_.feasible.last, read_text, marks_around(facts_.history, write.begin));
     }
-    add_finding(result_, "order", place_.device, snapshot_.take_cycle, std::move(text));
+    add_finding(result_, Kind::order_overtaken, place_.device, snapshot_.take_cycle,
+                Evidence{.snapshot = index_,
+                         .sectors = {{place_.disk, sector}},
+                         .requests = {write.begin},
+                         .focus = write.begin},
+                std::move(text));
   }
 
   const Facts& facts_;
   const Snapshot& snapshot_;
   const Window& window_;
   const Place& place_;
+  std::size_t index_;
   std::size_t place_index_;
   CheckResult& result_;
   std::unordered_map<std::uint64_t, Stamp> last_version_;  // of sectors changed around TAKE
@@ -188,7 +195,8 @@ void judge_flushes(const Facts& facts, CheckResult& result) {
         continue;
       }
       add_finding(
-          result, "order", disk.name, snapshot.take_cycle,
+          result, Kind::order_flush, disk.name, snapshot.take_cycle,
+          Evidence{.requests = {request.begin}, .focus = request.begin},
           fmt::format("A flush that nobody asked for: {} on {} while {} is held, and no step "
                       "of the plan flushes, syncs or uses a file system. {}",
                       describe(request), disk.name, snapshot.name,
@@ -215,7 +223,8 @@ void judge_holds(const Facts& facts, CheckResult& result) {
     }
     const std::string& disk = facts.journal.disks[action.disk].name;
     add_finding(
-        result, "order", disk, cycle,
+        result, Kind::order_hold_missed, disk, cycle,
+        Evidence{.requests = {action.begin}, .focus = action.begin},
         fmt::format("While the request on {} that began at stamp {} was held by rule {}, the "
                     "requests that were to end the hold never came: the hold ended by {} at "
                     "stamp {}. Something waits that must not. {}",

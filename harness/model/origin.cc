@@ -47,20 +47,20 @@ class Origin {
       if (request.begin > facts_.history.horizon) break;
       const journal::Disk& disk = facts_.journal.disks[request.disk];
       if (request.first > disk.sectors || request.count > disk.sectors - request.first) {
-        add(disk.name, request.begin,
+        add(Kind::origin_outside_disk, disk.name, shown(request),
             fmt::format("{} lies outside disk {} of {} sectors", describe(request), disk.name,
                         disk.sectors));
       }
       if (!changes_data(request.op)) continue;
       if (disk.role == Role::plan) {
-        add(disk.name, request.begin,
+        add(Kind::origin_plan_disk, disk.name, shown(request),
             fmt::format("{} changes the plan disk {}", describe(request), disk.name));
       }
       if (disk.role != Role::data) continue;
       ++result_.exercised["requests"];
       if (result_.outcome == Outcome::not_run) result_.outcome = Outcome::pass;
       if (!licensed(request)) {
-        add(disk.name, request.begin,
+        add(Kind::origin_unlicensed, disk.name, shown(request),
             fmt::format("{} on {} arrived while no step of the plan writes to that disk",
                         describe(request), disk.name));
       }
@@ -99,7 +99,7 @@ class Origin {
     for (std::uint64_t i = 0; i < request.count; ++i) {
       if (hashes[i] == zero_hash() || facts_.ledgers.find(hashes[i]) != nullptr) continue;
       const std::string& disk = facts_.journal.disks[request.disk].name;
-      add(disk, request.begin,
+      add(Kind::origin_foreign_content, disk, shown(request),
           fmt::format("{} on {} brought sector {} bytes that no writer of the plan has written: {}",
                       describe(request), disk, request.first + i, identify(facts_, hashes[i])));
       return;
@@ -115,8 +115,14 @@ class Origin {
     if (step.op == "write") {
       ranges = plan::written_ranges(facts_.history.plan.seed, step, place.sectors);
     } else {
-      ranges.push_back(
-          {step.args.at("first").get<std::uint64_t>(), step.args.at("count").get<std::uint64_t>()});
+      const auto first = step.args.at("first").get<std::uint64_t>();
+      const auto count = step.args.at("count").get<std::uint64_t>();
+      if (first > place.sectors || count > place.sectors - first) {
+        throw BrokenRecord(fmt::format("{} of [{}, +{}) succeeded on {} of {} sectors",
+                                       step_name(facts_.history, step.id), first, count,
+                                       place.device, place.sectors));
+      }
+      ranges.push_back({first, count});
     }
     SectorSet missing;
     for (const plan::Range& range : ranges) {
@@ -132,7 +138,8 @@ class Origin {
     if (missing.empty()) return;
     std::uint64_t first = ~std::uint64_t{0};
     missing.each([&](std::uint64_t sector) { first = std::min(first, sector); });
-    add(place.device, run.called,
+    add(Kind::origin_never_arrived, place.device,
+        Evidence{.sectors = {{place.disk, first}}, .steps = {step.id}, .focus = run.called},
         fmt::format("{} on {} was told to be done, but {} of its sectors never got its data before "
                     "the step ended, the first is disk sector {}",
                     step_name(facts_.history, step.id), place.device, missing.size(), first));
@@ -199,7 +206,8 @@ class Origin {
       }
     }
     if (told <= arrived) return;
-    add(devices.front(), run.called,
+    add(Kind::origin_told_more, devices.front(),
+        Evidence{.steps = {start->id, step.id}, .focus = run.called},
         fmt::format(
             "fio \"{}\" was told that {} bytes are written, but only {} arrived at its disks "
             "without error between {} and {}",
@@ -207,13 +215,20 @@ class Origin {
             step_name(facts_.history, start->id), step_name(facts_.history, step.id)));
   }
 
-  void add(const std::string& device, Stamp stamp, const std::string& what) {
+  static Evidence shown(const Request& request) {
+    return Evidence{.sectors = {{request.disk, request.first, request.count}},
+                    .requests = {request.begin},
+                    .focus = request.begin};
+  }
+
+  void add(Kind kind, const std::string& device, Evidence evidence, const std::string& what) {
+    const Stamp stamp = evidence.focus;
     std::uint32_t cycle = 0;
     for (const PlacedMark& placed : facts_.history.marks) {
       if (placed.begin <= stamp) cycle = std::max(cycle, placed.mark.cycle);
     }
     if (!facts_.in_scope(cycle)) return;
-    add_finding(result_, "origin", device, cycle,
+    add_finding(result_, kind, device, cycle, std::move(evidence),
                 what + ". " + marks_around(facts_.history, stamp));
   }
 

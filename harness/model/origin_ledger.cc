@@ -74,7 +74,7 @@ class LedgerJudge {
       case LedgerOp::flush:
         ++result_.exercised["ledger_flushes"];
         if (!flushed(entry)) {
-          add(e,
+          add(Kind::origin_never_arrived, e,
               fmt::format("{} was told to be done, but no flush reached disk {} between stamps {} "
                           "and {}, where it lies",
                           ledgers_.describe(index_, e), disk_name(entry),
@@ -147,7 +147,7 @@ class LedgerJudge {
   void report_missing(std::size_t e, std::uint64_t sectors) {
     const LedgerEntry& entry = ledger_.entries[e];
     const Request* failed = failed_below(entry);
-    add(e,
+    add(Kind::origin_never_arrived, e,
         fmt::format(
             "{} was told to be done, but {} of its sectors never reached disk {} (from its sector "
             "{} on) without error between stamps {} and {}{}",
@@ -169,14 +169,15 @@ class LedgerJudge {
           continue;
         }
         if (!told_early_.insert({l, o}).second) return;
-        add(e, fmt::format("{} was told to be done too early: its data were done at stamp {} only, "
-                           "and {}, submitted after that, had arrived at stamp {}",
-                           ledgers_.describe(l, o), other.arrivals[o].end,
-                           ledgers_.describe(index_, e), arrived));
+        add(Kind::origin_told_early, e,
+            fmt::format("{} was told to be done too early: its data were done at stamp {} only, "
+                        "and {}, submitted after that, had arrived at stamp {}",
+                        ledgers_.describe(l, o), other.arrivals[o].end,
+                        ledgers_.describe(index_, e), arrived));
         return;
       }
     }
-    add(e,
+    add(Kind::origin_told_early, e,
         fmt::format("{} arrived at stamp {}, but was submitted only after the host had ended what "
                     "lies at stamp {}",
                     ledgers_.describe(index_, e), arrived, clock_.before(entry.begin)));
@@ -184,10 +185,11 @@ class LedgerJudge {
 
   void report_invented(std::size_t e) {
     const LedgerEntry& entry = ledger_.entries[e];
-    add(e, fmt::format("{} was told to have failed, but no request of its range on disk {} failed "
-                       "between stamps {} and {}",
-                       ledgers_.describe(index_, e), disk_name(entry), clock_.before(entry.begin),
-                       stamp_text(clock_.after(entry.end))));
+    add(Kind::origin_invented_error, e,
+        fmt::format("{} was told to have failed, but no request of its range on disk {} failed "
+                    "between stamps {} and {}",
+                    ledgers_.describe(index_, e), disk_name(entry), clock_.before(entry.begin),
+                    stamp_text(clock_.after(entry.end))));
   }
 
   void report_stray(const Stray& stray) {
@@ -195,10 +197,11 @@ class LedgerJudge {
     const std::string what = stray.again
                                  ? std::string("came a second time")
                                  : fmt::format("came to sector {} of disk {}", stray.sector, disk);
-    add(stray.stamp.entry,
+    add(Kind::origin_stray, stray.stamp.entry,
         fmt::format("Sector {} of {} {}, by {} on {}",
                     ledgers_.entry(stray.stamp).first + stray.stamp.offset,
-                    ledgers_.describe(stray.stamp), what, describe(*stray.request), disk));
+                    ledgers_.describe(stray.stamp), what, describe(*stray.request), disk),
+        stray.request);
   }
 
   // Writes that met another one of their device while both were in flight.
@@ -228,9 +231,16 @@ class LedgerJudge {
     return stamp == kNever ? std::string("the end") : std::to_string(stamp);
   }
 
-  void add(std::size_t e, const std::string& what) {
+  void add(Kind kind, std::size_t e, const std::string& what, const Request* request = nullptr) {
     const LedgerEntry& entry = ledger_.entries[e];
-    add_finding(result_, "origin", place(entry).device, ledger_.cycle,
+    Evidence evidence{.steps = {ledger_.step}, .focus = clock_.before(entry.begin)};
+    if (entry.op != LedgerOp::flush)
+      evidence.sectors = {{place(entry).disk, place(entry).first + entry.first, entry.count}};
+    if (request != nullptr) {
+      evidence.requests = {request->begin};
+      evidence.focus = request->begin;
+    }
+    add_finding(result_, kind, place(entry).device, ledger_.cycle, std::move(evidence),
                 what + ". " + marks_around(facts_.history, clock_.before(entry.begin)));
   }
 

@@ -4,21 +4,45 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "journal/record.h"
+#include "model/kinds.h"
+#include "plan/plan.h"
 
 namespace snapbed::model {
+
+// What a finding points at in the record. Names only; story.h looks them up and draws them.
+struct Evidence {
+  struct Sectors {  // whose history is drawn
+    std::uint16_t disk = 0;
+    std::uint64_t first = 0;
+    std::uint64_t count = 1;
+  };
+  std::size_t snapshot = ~std::size_t{0};  // index in History::snapshots: TAKE and P are drawn
+  std::vector<Sectors> sectors = {};
+  std::vector<std::uint32_t> steps = {};      // whose calls are drawn
+  std::vector<journal::Stamp> requests = {};  // begin stamps of requests that are drawn
+  struct Claim {  // "P lies in one of these instants [first, last], says the sector"
+    std::string who;
+    std::vector<std::pair<journal::Stamp, journal::Stamp>> instants;
+  };
+  std::vector<Claim> claims = {};
+  journal::Stamp focus = journal::kNever;  // the marks and the journal are shown around it
+};
 
 enum class Outcome : std::uint8_t { pass, fail, not_run };
 
 struct Finding {
-  std::string check;  // name of the check that found it
+  Kind kind = Kind::errno_result;
   std::string device;
   std::uint32_t cycle = 0;
   std::string text;  // one paragraph: device, sectors, versions, their intervals, marks around
+  Evidence evidence = {};  // for `snapbed explain`
 };
 
 struct CheckResult {
@@ -52,6 +76,18 @@ struct Report {
                        // empty when sound
 };
 
+// What QEMU's own copy-before-write filter and dirty bitmap say of a disk: asked while the guest
+// waited at the end of a cycle, for the take of the next one.
+struct Opinion {
+  std::string device;                 // a whole disk
+  journal::Stamp asked = 0;           // the moment that the image shows
+  journal::Stamp asked_before = 0;    // the moment from which changes count
+  std::vector<std::uint64_t> hashes;  // of all its sectors
+  bool knows_changes = false;
+  std::uint64_t block_bytes = 0;     // unit of the changes
+  std::vector<plan::Range> changes;  // sectors
+};
+
 // What a scenario demands: "check.counter" -> least value. A check below a minimum is not_run.
 // `judged` lists the checks that must have run; empty means: those that the plan's steps imply.
 struct Expectations {
@@ -60,6 +96,8 @@ struct Expectations {
   bool strict = true;              // false: causal mode for modules that do not drain
   std::vector<std::uint32_t> met;  // rules whose every hold must end by the request it waits for
   std::uint64_t budget_bytes = 0;  // bound of unsaved data per snapshot; 0: not judged
+  // Of the take of a cycle; nullopt where nobody was asked. Empty: the check `second` does not run.
+  std::function<std::optional<Opinion>(std::uint32_t cycle)> opinion = {};
 };
 
 // Judges everything recorded so far up to the end of `cycle` (kAllCycles: the whole run). Pure; any

@@ -89,7 +89,7 @@ class Store {
       for (const Request* other : in_flight) {
         if (counted && other->first < request->first + request->count &&
             request->first < other->first + other->count) {
-          add(disk, *request,
+          add(Kind::store_in_flight_together, disk, *request,
               "two writes to one storage sector are in flight together: " + describe(*other) +
                   " and " + describe(*request));
         }
@@ -115,12 +115,12 @@ class Store {
     while (at < end) {
       const OwnedRange* owner = owner_of(disk.id, at, request.begin);
       if (owner == nullptr) {
-        if (counted) add(disk, request, outside(request, at));
+        if (counted) add(Kind::store_outside, disk, request, outside(request, at));
         return;
       }
       const std::uint64_t stop = std::min(end, owner->range.first + owner->range.count);
       pieces_[owner->snapshot].push_back({&request, at, stop - at});
-      if (counted) judge_time(disk, request, facts_.history.snapshots[owner->snapshot]);
+      if (counted) judge_time(disk, request, owner->snapshot);
       at = stop;
     }
   }
@@ -143,24 +143,28 @@ class Store {
                        describe(request), sector);
   }
 
-  void judge_time(const journal::Disk& disk, const Request& request, const Snapshot& snapshot) {
+  void judge_time(const journal::Disk& disk, const Request& request, std::size_t index) {
+    const Snapshot& snapshot = facts_.history.snapshots[index];
     if (request.begin > snapshot.destroyed) {
-      add(disk, request,
+      add(Kind::store_after_destroy, disk, request,
           fmt::format("{} begins after DESTROY of {} returned (stamp {})", describe(request),
-                      snapshot.name, snapshot.destroyed));
+                      snapshot.name, snapshot.destroyed),
+          index);
       return;
     }
     if (snapshot.destroyed != kNever && request.end > snapshot.destroyed) {
-      add(disk, request,
+      add(Kind::store_after_destroy, disk, request,
           fmt::format("{} is in flight when DESTROY of {} returns (stamp {})", describe(request),
-                      snapshot.name, snapshot.destroyed));
+                      snapshot.name, snapshot.destroyed),
+          index);
       return;
     }
     for (const Event& event : snapshot.events) {
       if (event.low || request.end < event.seen) continue;
-      add(disk, request,
+      add(Kind::store_after_corrupted, disk, request,
           fmt::format("{} ends after CORRUPTED of {} was delivered (stamp {})", describe(request),
-                      snapshot.name, event.seen));
+                      snapshot.name, event.seen),
+          index);
       return;
     }
   }
@@ -171,12 +175,17 @@ class Store {
   void forget_known(std::size_t index, std::unordered_map<std::uint64_t, Piece>& unknown) const;
   void judge_budget(std::size_t index);
 
-  void add(const journal::Disk& disk, const Request& request, std::string what) {
+  void add(Kind kind, const journal::Disk& disk, const Request& request, std::string what,
+           std::size_t snapshot = kNoIndex) {
     std::uint32_t cycle = 0;
     for (const PlacedMark& placed : facts_.history.marks) {
       if (placed.begin <= request.begin) cycle = std::max(cycle, placed.mark.cycle);
     }
-    add_finding(result_, "store", disk.name, cycle,
+    add_finding(result_, kind, disk.name, cycle,
+                Evidence{.snapshot = snapshot,
+                         .sectors = {{disk.id, request.first, request.count}},
+                         .requests = {request.begin},
+                         .focus = request.begin},
                 fmt::format("Storage disk {}: {}. {}", disk.name, what,
                             marks_around(facts_.history, request.begin)));
   }
@@ -279,13 +288,14 @@ void Store::judge_contents(std::size_t index) {
   forget_known(index, unknown);
   for (const auto& [hash, piece] : unknown) {
     const journal::Disk& disk = facts_.journal.disks[piece.request->disk];
-    add(disk, *piece.request,
+    add(Kind::store_foreign_content, disk, *piece.request,
         fmt::format("{} stores in sector {} what no captured sector held at P of {} (stamps {} to "
                     "{}): {}",
                     describe(*piece.request), piece.first, snapshot.name,
                     facts_.windows[index].feasible.first, facts_.windows[index].feasible.last,
                     result_.findings.size() < kFindingLimit ? identify(facts_, hash)
-                                                            : std::string("unknown")));
+                                                            : std::string("unknown")),
+        index);
   }
 }
 
@@ -324,7 +334,8 @@ void Store::judge_budget(std::size_t index) {
   most = std::max(most, bytes);
   const std::uint64_t budget = facts_.expectations.budget_bytes;
   if (budget == 0 || bytes <= budget || snapshot.corrupted()) return;
-  add_finding(result_, "store", snapshot.places.front().device, snapshot.take_cycle,
+  add_finding(result_, Kind::store_budget, snapshot.places.front().device, snapshot.take_cycle,
+              Evidence{.snapshot = index, .focus = when},
               fmt::format("{} held {} bytes that were copied from the origin and not yet stored at "
                           "stamp {}; its budget is {} bytes. {}",
                           snapshot.name, bytes, when, budget, marks_around(facts_.history, when)));

@@ -103,7 +103,12 @@ void compare(const Facts& facts, std::size_t index, const Copy& one, const Copy&
           explain_observation(facts, place, run.sector, run.other),
           marks_around(facts.history, other.called));
     }
-    add_finding(result, "twice", place.device, snapshot.take_cycle, std::move(text));
+    add_finding(result, Kind::twice_moved, place.device, snapshot.take_cycle,
+                Evidence{.snapshot = index,
+                         .sectors = {{place.disk, place.first + run.sector, run.count}},
+                         .steps = {one.step, other.step},
+                         .focus = other.called},
+                std::move(text));
   }
 }
 

@@ -80,6 +80,13 @@ std::optional<Mark> decode_mark(std::span<const std::uint8_t> bytes) {
   return mark;
 }
 
+std::string mark_words(std::span<const std::uint8_t> bytes) {
+  const auto mark = decode_mark(bytes);
+  if (!mark) return "not a mark";
+  return std::to_string(mark->sequence) + " " + to_string(mark->kind) + " step " +
+         std::to_string(mark->step) + " cycle " + std::to_string(mark->cycle) + " " + mark->text;
+}
+
 const char* to_string(MarkKind kind) {
   switch (kind) {
     case MarkKind::boot:

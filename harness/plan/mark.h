@@ -53,6 +53,8 @@ struct Mark {
 std::array<std::uint8_t, 512> encode_mark(const Mark& mark);
 // nullopt when magic, version, length or checksum is wrong.
 std::optional<Mark> decode_mark(std::span<const std::uint8_t> bytes);
+// "4 step_begin step 2 cycle 1 {...}" for people; "not a mark" for bytes that are none.
+std::string mark_words(std::span<const std::uint8_t> bytes);
 const char* to_string(MarkKind kind);
 
 }  // namespace snapbed::plan

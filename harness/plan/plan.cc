@@ -20,6 +20,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kNestingLimit = 16;
 constexpr std::string_view kMagic = "SNAPPLAN";
 constexpr std::uint32_t kDiskVersion = 1;
 constexpr std::size_t kVersionAt = 8;
@@ -229,9 +230,14 @@ std::string to_text(const Plan& plan) {
 }
 
 Plan from_text(const std::string& source) {
+  // Whatever is refused is shown, and showing goes as deep as the text is nested.
+  const auto shallow = [](int depth, json::parse_event_t, json&) {
+    if (depth > kNestingLimit) wrong("text", "is nested deeper than any plan");
+    return true;
+  };
   json document;
   try {
-    document = json::parse(source);
+    document = json::parse(source, shallow);
   } catch (const json::exception& error) {
     wrong("text", error.what());
   }
@@ -300,6 +306,7 @@ std::string from_disk(std::span<const std::uint8_t> bytes) {
 std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t units,
                                     std::uint32_t writes, std::uint64_t max_units) {
   if (units == 0 || max_units == 0) wrong("ranges", "nothing to write to or with");
+  if (writes > kWritesLimit) wrong("ranges", std::to_string(writes) + " writes in one step");
   Sequence sequence(seed ^ (std::uint64_t{step} << 32) ^ 0x5ca77e2edULL);
   std::vector<Range> ranges(writes);
   const std::uint64_t longest = std::min(max_units, units);

@@ -81,7 +81,8 @@ struct Range {
   std::uint64_t count = 0;
 };
 // `writes` ranges of 1..max_units units inside [0, units), a function of the arguments; they may
-// overlap. Throws std::runtime_error when nothing fits.
+// overlap. Throws std::runtime_error when nothing fits, or for more than kWritesLimit writes.
+inline constexpr std::uint32_t kWritesLimit = 1u << 22;  // ranges are held in memory
 std::vector<Range> scattered_ranges(std::uint64_t seed, std::uint32_t step, std::uint64_t units,
                                     std::uint32_t writes, std::uint64_t max_units);
 // The ranges that a step `write` or `write_image` touches on a device of `sectors`: args.writes

@@ -10,7 +10,9 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "journal/reader.h"
 #include "plan/plan.h"
+#include "runner/opinions.h"
 #include "scenario/plan_build.h"
 
 namespace snapbed::runner {
@@ -18,6 +20,44 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::uint64_t kFioResultLimit = 64ULL << 20U;  // bytes; fio's JSON is some kilobytes
+
+nlohmann::json read_verdict(const fs::path& folder) {
+  const fs::path file = folder / kVerdictFile;
+  auto verdict = nlohmann::json::parse(base::read_file(file), nullptr, false);
+  const auto wrong = [&](const char* what) {
+    return std::runtime_error(file.string() + " " + what + "; expected what `snapbed run` wrote");
+  };
+  if (!verdict.is_object()) throw wrong("is no JSON object");
+  if (!verdict.contains("scenario") || !verdict["scenario"].is_string())
+    throw wrong("names no scenario");
+  if (!verdict.contains("cycles") || !verdict["cycles"].is_number_unsigned() ||
+      verdict["cycles"] == 0U || verdict["cycles"] > std::uint64_t{scenario::kCycleLimit})
+    throw wrong("tells no usable number of cycles");
+  return verdict;
+}
+
+std::string string_or(const nlohmann::json& object, const char* key, const std::string& otherwise) {
+  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return otherwise;
+  return object[key].get<std::string>();
+}
+
+// How the run ended, as far as it told. A record that ends before the plan's end is not `done`,
+// whatever verdict.json says.
+Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal) {
+  Run run;
+  run.booted = count_marks(journal, plan::MarkKind::boot) > 0;
+  const bool done = count_marks(journal, plan::MarkKind::done) > 0;
+  const auto told = verdict.contains("ending") ? verdict["ending"] : nlohmann::json::object();
+  const auto ending = parse_ending(string_or(told, "how", done ? "done" : "agent-failed"));
+  if (!ending)
+    throw std::runtime_error(std::string(kVerdictFile) + " says that the run ended by " +
+                             told.dump() + ", which this snapbed does not know");
+  run.ending = *ending;
+  run.what = string_or(told, "what", "the record holds no mark of the plan's end");
+  if (run.ending == Ending::done && !done)
+    run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}, {}};
+  return run;
+}
 
 }  // namespace
 
@@ -37,7 +77,8 @@ model::FilesReader files_reader(const fs::path& folder) {
   };
 }
 
-model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles) {
+model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles,
+                                 const fs::path& folder) {
   model::Expectations expected;
   expected.minimum = scenario::scaled_minimum(scenario, cycles);
   for (const auto& [counter, least] : scenario.each_cycle)
@@ -46,6 +87,8 @@ model::Expectations expectations(const scenario::Scenario& scenario, std::uint32
   expected.strict = scenario.strict;
   expected.met = scenario.met;
   expected.budget_bytes = scenario.budget_bytes;
+  if (!scenario.second_opinion.empty())
+    expected.opinion = [folder](std::uint32_t cycle) { return read_opinion(folder, cycle); };
   return expected;
 }
 
@@ -63,7 +106,7 @@ model::CheckResult log_check(const vm::ConsoleParser& parser) {
   for (const vm::ConsoleFinding& finding : parser.findings()) {
     if (result.findings.size() == model::kFindingLimit) break;
     result.findings.push_back(
-        {"log", "", 0,
+        {model::Kind::log_kernel, "", 0,
          fmt::format("{}: {} (console.log, lines {} to {})", to_string(finding.kind), finding.title,
                      finding.first_line, finding.last_line)});
   }
@@ -94,7 +137,7 @@ model::CheckResult watchdog_check(const journal::Journal& journal, const Run& ru
   if (result.outcome == model::Outcome::not_run) result.reason = "no step came to its end";
   if (result.outcome == model::Outcome::fail) {
     result.found = 1;
-    result.findings.push_back({"watchdog", "", cycle, run.what});
+    result.findings.push_back({model::Kind::watchdog_stuck, "", cycle, run.what, {}});
   }
   return result;
 }
@@ -169,9 +212,31 @@ void extract_fio(const fs::path& folder, const journal::Journal& journal) {
   }
 }
 
-scenario::Scenario archived_scenario(const fs::path& folder) {
-  const auto verdict = nlohmann::json::parse(base::read_file(folder / kVerdictFile));
-  return scenario::load(folder / (verdict.at("scenario").get<std::string>() + ".toml"));
+Archived read_archive(const fs::path& folder) {
+  const nlohmann::json verdict = read_verdict(folder);
+  Archived out;
+  out.scenario = scenario::load(folder / (verdict["scenario"].get<std::string>() + ".toml"));
+  out.cycles = verdict["cycles"].get<std::uint32_t>();
+  out.repeat = string_or(verdict, "repeat", "");
+  out.journal = journal::read_journal(folder);
+  out.console = vm::ConsoleParser(allowed_log(out.scenario));
+  if (fs::exists(folder / kConsoleFile)) out.console.feed(base::read_file(folder / kConsoleFile));
+  out.console.finish();
+  out.run = archived_run(verdict, out.journal);
+  const bool whole = out.run.ending == Ending::done;
+  if (whole) out.run.rules = tally_rules(out.scenario, out.journal);
+  if (whole) out.run.amplified = tally_amplifiers(out.journal);
+  const auto ended =
+      static_cast<std::uint32_t>(count_marks(out.journal, plan::MarkKind::cycle_end));
+  if (whole || ended > 0) out.scope = model::Scope{0, whole ? model::kAllCycles : ended};
+  return out;
+}
+
+void add_runner_checks(const Archived& archived, model::Report& report) {
+  if (!archived.journal.complete && report.broken.empty())
+    report.broken = "the journal is cut short: " + archived.journal.trouble;
+  report.checks["log"] = log_check(archived.console);
+  report.checks["watchdog"] = watchdog_check(archived.journal, archived.run);
 }
 
 }  // namespace snapbed::runner

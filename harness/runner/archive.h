@@ -23,8 +23,9 @@ inline constexpr const char* kVerdictFile = "verdict.json";
 // Reads DIR/files.img; holds it open.
 model::FilesReader files_reader(const std::filesystem::path& folder);
 
-// What the scenario demands of a run of `cycles` cycles.
-model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles);
+// What the scenario demands of a run of `cycles` cycles whose record lies in `folder`.
+model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles,
+                                 const std::filesystem::path& folder);
 
 std::vector<std::regex> allowed_log(const scenario::Scenario& scenario);
 
@@ -47,7 +48,21 @@ std::uint64_t count_marks(const journal::Journal& journal, plan::MarkKind kind);
 // fio's results off the files disk into DIR/fio-NAME-CYCLE.json.
 void extract_fio(const std::filesystem::path& folder, const journal::Journal& journal);
 
-// The scenario as archived in DIR.
-scenario::Scenario archived_scenario(const std::filesystem::path& folder);
+// A run's folder, read and ready to be judged again.
+struct Archived {
+  scenario::Scenario scenario;
+  std::uint32_t cycles = 0;
+  std::string repeat;
+  journal::Journal journal;
+  vm::ConsoleParser console;  // finished
+  Run run;                    // how it ended, as far as it told
+  // The cycles that can be judged; nullopt when none came to its end.
+  std::optional<model::Scope> scope;
+};
+// Throws std::runtime_error that names the file and what is wrong with it.
+Archived read_archive(const std::filesystem::path& folder);
+
+// Of an archived run: the journal's report, unless nothing can be judged, with the runner's checks.
+void add_runner_checks(const Archived& archived, model::Report& report);
 
 }  // namespace snapbed::runner

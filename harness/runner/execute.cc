@@ -8,7 +8,6 @@
 #include <fstream>
 
 #include "base/file.h"
-#include "journal/reader.h"
 #include "runner/archive.h"
 #include "runner/execution.h"
 
@@ -63,24 +62,6 @@ void write_unfinished(const Result& result) {
   write_verdict(result.folder, setting, decide(setting.run, {}), {});
 }
 
-// How the run ended, as far as it told. A record that ends before the plan's end is not `done`,
-// whatever verdict.json says.
-Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal) {
-  Run run;
-  run.booted = count_marks(journal, plan::MarkKind::boot) > 0;
-  const bool done = count_marks(journal, plan::MarkKind::done) > 0;
-  const auto told = verdict.value("ending", nlohmann::json::object());
-  const auto ending = parse_ending(told.value("how", done ? "done" : "agent-failed"));
-  if (!ending)
-    throw std::runtime_error(std::string(kVerdictFile) + " says that the run ended by " +
-                             told.dump() + ", which this snapbed does not know");
-  run.ending = *ending;
-  run.what = told.value("what", "the record holds no mark of the plan's end");
-  if (run.ending == Ending::done && !done)
-    run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}, {}};
-  return run;
-}
-
 }  // namespace
 
 Result execute(const scenario::Scenario& scenario, const Options& options, const Host& host) {
@@ -118,40 +99,32 @@ Result execute(const scenario::Scenario& scenario, const Options& options, const
 
 Result verify(const fs::path& folder) {
   const auto start = std::chrono::steady_clock::now();
-  const nlohmann::json before = nlohmann::json::parse(base::read_file(folder / kVerdictFile));
-  const scenario::Scenario scenario = archived_scenario(folder);
-  const auto cycles = before.at("cycles").get<std::uint32_t>();
-  const journal::Journal journal = journal::read_journal(folder);
-
-  vm::ConsoleParser console(allowed_log(scenario));
-  if (fs::exists(folder / kConsoleFile)) console.feed(base::read_file(folder / kConsoleFile));
-  console.finish();
-
-  Result result;
+  const Archived archived = read_archive(folder);
+  model::Report report;
+  if (archived.scope)
+    report =
+        model::judge(archived.journal, expectations(archived.scenario, archived.cycles, folder),
+                     files_reader(folder), *archived.scope);
+  Result result = judged_again(archived, std::move(report));
   result.folder = folder;
-  Run& run = result.setting.run;
-  run = archived_run(before, journal);
-  const bool whole = run.ending == Ending::done;
-  const auto ended = static_cast<std::uint32_t>(count_marks(journal, plan::MarkKind::cycle_end));
-  if (whole) run.rules = tally_rules(scenario, journal);
-  if (whole) run.amplified = tally_amplifiers(journal);
-  if (whole || ended > 0)
-    result.report = model::judge(journal, expectations(scenario, cycles), files_reader(folder),
-                                 model::Scope{0, whole ? model::kAllCycles : ended});
-  if (!journal.complete && result.report.broken.empty())
-    result.report.broken = "the journal is cut short: " + journal.trouble;
-  result.report.checks["log"] = log_check(console);
-  result.report.checks["watchdog"] = watchdog_check(journal, run);
-  result.decision = decide(run, result.report);
-  if (!journal.complete && result.decision.status == Status::pass)
-    result.decision = {Status::broken, Reason::record_unsound, result.report.broken};
-  result.setting.scenario = scenario.name;
-  result.setting.seed = journal.seed;
-  result.setting.cycles = cycles;
-  result.setting.repeat = before.value("repeat", "");
   result.setting.wall_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.broken_promise = promise_broken(scenario, result.decision, result.report);
+  return result;
+}
+
+Result judged_again(const Archived& archived, model::Report report) {
+  Result result;
+  result.report = std::move(report);
+  add_runner_checks(archived, result.report);
+  result.setting.run = archived.run;
+  result.decision = decide(archived.run, result.report);
+  if (!archived.journal.complete && result.decision.status == Status::pass)
+    result.decision = {Status::broken, Reason::record_unsound, result.report.broken};
+  result.setting.scenario = archived.scenario.name;
+  result.setting.seed = archived.journal.seed;
+  result.setting.cycles = archived.cycles;
+  result.setting.repeat = archived.repeat;
+  result.broken_promise = promise_broken(archived.scenario, result.decision, result.report);
   return result;
 }
 
@@ -162,9 +135,13 @@ int exit_status(const scenario::Scenario& scenario, const Result& result) {
 }
 
 void print_result(const scenario::Scenario& scenario, const Result& result) {
-  const std::string folder = result.folder.string();
   fmt::print("{}{}{}", cycle_table(result.report), check_table(result.report),
              rule_table(result.setting.run));
+  print_verdict(scenario, result);
+}
+
+void print_verdict(const scenario::Scenario& scenario, const Result& result) {
+  const std::string folder = result.folder.string();
   std::string verdict = to_string(result.decision.status);
   for (char& letter : verdict)
     letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
@@ -172,9 +149,9 @@ void print_result(const scenario::Scenario& scenario, const Result& result) {
              to_string(result.decision.reason), result.setting.wall_s, folder);
   if (result.decision.status != Status::pass) {
     fmt::print(
-        "  {}\n  files:  {}/verdict.json  console.log  journal (snapbed journal {})\n  repeat: "
-        "{}\n",
-        result.decision.explanation, folder, folder, result.setting.repeat);
+        "  {}\n  files:  {}/verdict.json  console.log  journal (snapbed journal {})\n  more:   "
+        "snapbed explain {}\n  repeat: {}\n",
+        result.decision.explanation, folder, folder, folder, result.setting.repeat);
   }
   if (scenario.expect) {
     if (result.broken_promise.empty())

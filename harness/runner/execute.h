@@ -10,6 +10,7 @@
 #include <string>
 
 #include "model/report.h"
+#include "runner/archive.h"
 #include "runner/parts.h"
 #include "runner/verdict.h"
 #include "scenario/scenario.h"
@@ -36,6 +37,8 @@ struct Host {
   vm::Guardian* guardian = nullptr;  // outlives the runs
   vm::Accel accel = vm::Accel::tcg;
   std::function<std::unique_ptr<vm::Machine>(const vm::MachineConfig&)> make_machine;
+  // One whose QEMU answers execute(), whatever the other one is.
+  std::function<std::unique_ptr<vm::Machine>(const vm::MachineConfig&)> make_direct_machine;
 };
 
 struct Result {
@@ -49,8 +52,13 @@ struct Result {
 // Runs it and writes out/<scenario>/<seed>/. Throws only for a wrong `out` (std::runtime_error).
 Result execute(const scenario::Scenario& scenario, const Options& options, const Host& host);
 
-// Judges the record in a folder again, from nothing but its files.
+// Judges the record in a folder again, from nothing but its files. Throws std::runtime_error that
+// names the file and what is wrong with it.
 Result verify(const std::filesystem::path& folder);
+// The verdict of an archived run whose journal gave this report.
+Result judged_again(const Archived& archived, model::Report report);
+// The last lines of print_result: the verdict, and on failure its explanation, files and repeat.
+void print_verdict(const scenario::Scenario& scenario, const Result& result);
 
 // The exit status of a run: the verdict's, or 0 and 1 for kept and broken promises of [expect].
 int exit_status(const scenario::Scenario& scenario, const Result& result);

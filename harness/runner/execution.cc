@@ -26,7 +26,8 @@ constexpr seconds kMachineStart{60};  // libvirt's first start probes QEMU for 4
 constexpr seconds kBoot{60};          // a debug kernel under emulation needs up to ten
 constexpr seconds kPowerOff{20};      // from the answer to `done` to the end of QEMU
 constexpr seconds kServerQuit{60};
-constexpr seconds kPlug{40};  // the guest lets go of a disk in less than ten
+constexpr seconds kPlug{40};     // the guest lets go of a disk in less than ten
+constexpr seconds kWitness{60};  // QEMU takes a moment and gives it back
 constexpr milliseconds kTurn{50};
 constexpr milliseconds kStats{500};
 constexpr milliseconds kMachineLook{250};
@@ -85,7 +86,7 @@ Execution::Execution(const scenario::Scenario& scenario, const Options& options,
       folder_(std::move(folder)),
       built_(scenario::build_plan(scenario, seed, cycles)),
       cycles_(cycles),
-      expectations_(expectations(scenario, cycles)),
+      expectations_(expectations(scenario, cycles, folder_)),
       console_(allowed_log(scenario)),
       line_(fmt::format("{} seed {}", scenario.name, seed)) {
   live_.cycles = cycles;
@@ -169,11 +170,16 @@ void Execution::start() {
   server_.emplace(options, base::Deadline::after(kServerStart));
   if (host_.guardian != nullptr) guarded_server_ = host_.guardian->process(server_->pid());
   reader_.emplace(folder_);
-  machine_ = host_.make_machine(machine_config());
+  machine_ = scenario_.second_opinion.empty() ? host_.make_machine(machine_config())
+                                              : host_.make_direct_machine(machine_config());
   live_.phase = "starting";
   line_.show(live_);
   machine_->start(base::Deadline::after(kMachineStart));
   base::write_file(folder_ / "machine.txt", machine_->description() + "\n");
+  for (const journal::Disk& disk : built_.disks)
+    if (disk.name == scenario_.second_opinion)
+      witness_.emplace(*machine_, disk.name, disk.sectors * journal::kSectorBytes,
+                       sockets_->path());
   live_.phase = "booting";
   const auto now = Clock::now();
   progress_.emplace(now, kBoot, milliseconds(scenario_.stall_ms));
@@ -240,6 +246,7 @@ bool Execution::step() {
 bool Execution::handle(const ServerEvent& event) {
   switch (event.kind) {
     case ServerEvent::Kind::mark:
+      mark_stamp_ = event.line.value("stamp", std::uint64_t{0});
       return handle_mark(event.mark);
     case ServerEvent::Kind::stats:
       live_.writes = event.line.value("writes", std::uint64_t{0});
@@ -315,6 +322,7 @@ std::string Execution::gave_up(const std::string& what) {
 bool Execution::judge_cycle(const plan::Mark& mark) {
   live_.phase = "judging";
   line_.show(live_);
+  ask_qemu(mark);
   reader_->poll(journal_);
   const std::uint32_t first = judged_cycle_ == 0 ? 0 : mark.cycle;
   judged_cycle_ = mark.cycle;
@@ -327,6 +335,20 @@ bool Execution::judge_cycle(const plan::Mark& mark) {
     return end(Ending::finding, fmt::format("judging cycle {} found something", mark.cycle));
   server_->answer(mark.sequence);
   return true;
+}
+
+// While the guest waits: what QEMU kept since the last cycle's end is put beside the record, and
+// the present moment is kept for the take of the next cycle.
+void Execution::ask_qemu(const plan::Mark& mark) {
+  if (!witness_) return;
+  const base::Deadline deadline = base::Deadline::after(kWitness);
+  if (witness_->begun()) {
+    write_opinion(folder_, mark.cycle, scenario_.second_opinion, *witness_, asked_qemu_);
+    witness_->end(deadline);
+  }
+  if (mark.cycle == cycles_) return;
+  asked_qemu_ = {mark_stamp_, asked_qemu_.now};
+  witness_->begin(deadline);
 }
 
 void Execution::read_console() {
@@ -418,6 +440,7 @@ void Execution::finish() {
   live_.phase = "ending";
   line_.show(live_);
   dump_memory();
+  witness_.reset();
   if (machine_) machine_->kill();
   machine_.reset();
   if (server_) {

@@ -12,11 +12,13 @@
 #include "model/judge.h"
 #include "runner/execute.h"
 #include "runner/live_line.h"
+#include "runner/opinions.h"
 #include "runner/out_folder.h"
 #include "runner/progress.h"
 #include "runner/server.h"
 #include "scenario/plan_build.h"
 #include "vm/console.h"
+#include "vm/witness.h"
 
 namespace snapbed::runner {
 
@@ -48,6 +50,7 @@ class Execution {
   bool look_at_machine();
   bool look_at_console();
   bool look_at_clock();
+  void ask_qemu(const plan::Mark& mark);
   void read_console();
   std::string gave_up(const std::string& what);
   bool end(Ending ending, std::string what);
@@ -70,6 +73,8 @@ class Execution {
   vm::Guarded guarded_server_;
   std::optional<Server> server_;
   std::unique_ptr<vm::Machine> machine_;
+  std::optional<vm::Witness> witness_;
+  Asked asked_qemu_;
   vm::ConsoleParser console_;
   std::uint64_t console_offset_ = 0;
   std::string console_tail_;
@@ -83,6 +88,7 @@ class Execution {
   LiveLine line_;
   LiveState live_;
   std::uint32_t judged_cycle_ = 0;  // the last cycle whose end was seen
+  std::uint64_t mark_stamp_ = 0;    // of the mark that is handled
   std::string kernel_;
   Run run_;
   bool over_ = false;

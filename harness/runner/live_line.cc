@@ -42,17 +42,26 @@ LiveLine::~LiveLine() {
 }
 
 void LiveLine::show(const LiveState& state) {
+  show_text(live_text(state, std::chrono::duration<double>(Clock::now() - start_).count()),
+            state.cycle);
+}
+
+void LiveLine::show_text(const std::string& text, std::uint32_t topic) {
   const auto now = Clock::now();
-  const bool due = terminal_ ? now - shown_ >= kRewrite
-                             : state.cycle != shown_cycle_ || now - shown_ >= kPlainLine;
+  const bool due =
+      terminal_ ? now - shown_ >= kRewrite : topic != shown_topic_ || now - shown_ >= kPlainLine;
   if (!due) return;
   shown_ = now;
-  shown_cycle_ = state.cycle;
-  const std::string text = live_text(state, std::chrono::duration<double>(now - start_).count());
+  shown_topic_ = topic;
   if (terminal_)
     std::printf("\r%s\x1b[K", fitted(title_ + "  " + text, terminal_columns()).c_str());
   else
     std::printf("%s  %s\n", title_.c_str(), text.c_str());
+  std::fflush(stdout);
+}
+
+void LiveLine::say(const std::string& text) {
+  std::printf("%s%s\n", terminal_ ? "\r\x1b[K" : "", text.c_str());
   std::fflush(stdout);
 }
 

@@ -31,13 +31,18 @@ class LiveLine {
   LiveLine(const LiveLine&) = delete;
   LiveLine& operator=(const LiveLine&) = delete;
   void show(const LiveState& state);
+  // The same for a text of the caller's; `topic` is what makes a plain line due at once when it
+  // changes.
+  void show_text(const std::string& text, std::uint32_t topic = 0);
+  // A line that stays, above the live one.
+  void say(const std::string& text);
 
  private:
   std::string title_;
   bool terminal_;
   std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point shown_;
-  std::uint32_t shown_cycle_ = ~0U;
+  std::uint32_t shown_topic_ = ~0U;
 };
 
 }  // namespace snapbed::runner

@@ -274,6 +274,7 @@ nlohmann::json to_json(const Setting& setting, const Decision& decision, const R
     if (check.outcome == Outcome::not_run) out["not_run"][name] = check.reason;
     for (const model::Finding& finding : check.findings)
       out["findings"].push_back({{"check", name},
+                                 {"kind", model::name_of(finding.kind)},
                                  {"device", finding.device},
                                  {"cycle", finding.cycle},
                                  {"text", finding.text}});

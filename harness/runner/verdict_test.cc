@@ -18,7 +18,7 @@ CheckResult check(Outcome outcome, const std::string& text = "") {
   result.outcome = outcome;
   result.exercised["things"] = 5;
   if (outcome == Outcome::fail) {
-    result.findings.push_back({"x", "data0", 3, text});
+    result.findings.push_back({model::Kind::cut_younger, "data0", 3, text, {}});
     result.found = 1;
   }
   if (outcome == Outcome::not_run) result.reason = text;

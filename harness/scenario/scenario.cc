@@ -20,7 +20,7 @@ namespace {
 
 const std::vector<std::string> kChecks = {"cut",      "twice",  "map",    "chain", "order",
                                           "store",    "origin", "events", "errno", "log",
-                                          "watchdog", "abi",    "leak"};
+                                          "watchdog", "abi",    "leak",   "second"};
 const std::vector<std::string> kCycleCounters = {
     "writes",         "bytes_written",       "writes_across_take",
     "sectors_judged", "sectors_overwritten", "snapshots"};
@@ -113,7 +113,13 @@ Fio read_fio(const Table& table, const Scenario& scenario, const std::filesystem
 }
 
 void check_regexes(const Table& root, const std::vector<std::string>& patterns) {
+  // Compiling and matching go as deep as the pattern is long.
+  constexpr std::size_t kPatternLimit = 300;
   for (const std::string& pattern : patterns) {
+    if (pattern.size() > kPatternLimit)
+      root.refuse_at("allow_log",
+                     "\"allow_log\" holds a pattern of " + std::to_string(pattern.size()) +
+                         " characters; expected at most " + std::to_string(kPatternLimit));
     try {
       const std::regex compiled(pattern);
     } catch (const std::regex_error& error) {
@@ -188,6 +194,18 @@ void read_head(const Table& root, Scenario& scenario) {
   scenario.kernel_arguments = root.texts_or_empty("kernel_arguments");
   scenario.allow_log = root.texts_or_empty("allow_log");
   check_regexes(root, scenario.allow_log);
+}
+
+void read_second_opinion(const Table& root, Scenario& scenario) {
+  scenario.second_opinion = root.text_or("second_opinion", "");
+  if (scenario.second_opinion.empty()) return;
+  const bool known =
+      std::any_of(scenario.disks.begin(), scenario.disks.end(), [&](const Disk& disk) {
+        return disk.name == scenario.second_opinion && disk.role == journal::Role::data;
+      });
+  if (!known)
+    root.refuse_at("second_opinion", "\"second_opinion\" is \"" + scenario.second_opinion +
+                                         "\"; expected the name of a data disk");
 }
 
 void read_module_parameters(const Table& root, Scenario& scenario) {
@@ -344,6 +362,7 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
              "rule",
              "rules",
              "minimum",
+             "second_opinion",
              "each_cycle",
              "expect",
              "module_file"});
@@ -353,6 +372,7 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   read_devices(root, scenario);
   for (const Table& fio : root.tables("fio"))
     scenario.fios.push_back(read_fio(fio, scenario, folder));
+  read_second_opinion(root, scenario);
   scenario.setup = parse_steps(root, "setup", scenario);
   scenario.cycle = parse_turns(root, "cycle", scenario);
   scenario.teardown = parse_steps(root, "teardown", scenario);
@@ -363,6 +383,15 @@ Scenario parse(const std::string& text, const std::filesystem::path& file,
   read_expect(root, scenario);
   check_whole(root, scenario);
   return scenario;
+}
+
+void grow(Scenario& scenario, std::uint64_t sectors) {
+  for (Disk& disk : scenario.disks) {
+    if (disk.role != journal::Role::data) continue;
+    const std::uint64_t block = disk.logical_block / journal::kSectorBytes;
+    disk.sectors = std::min(disk.sectors + (sectors + block - 1) / block * block,
+                            kDiskSectorsLimit / block * block);
+  }
 }
 
 Scenario load(const std::filesystem::path& file) {

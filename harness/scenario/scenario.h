@@ -97,6 +97,7 @@ struct Scenario {
   bool strict = true;                      // take drains: one instant per snapshot
   std::uint64_t budget_bytes = 0;          // bound of unsaved data per snapshot, 0: not judged
   std::vector<std::string> needs;          // of the host: "kvm"; without it the run is skipped
+  std::string second_opinion;       // a data disk that QEMU's own snapshot judges too; empty: none
   std::vector<std::string> judged;  // checks that must have run; empty: those the steps imply
   std::vector<std::string> kernel_arguments;
   std::vector<std::string>
@@ -124,6 +125,10 @@ Scenario load(const std::filesystem::path& file);
 // The same from text; `folder` is where fio files are looked up. Throws BadScenario.
 Scenario parse(const std::string& text, const std::filesystem::path& file,
                const std::filesystem::path& folder);
+
+// Adds sectors to every data disk: ranges that the steps name stay inside. A multiple of the
+// logical block is added, at least `sectors`.
+void grow(Scenario& scenario, std::uint64_t sectors);
 
 inline constexpr std::uint32_t kCycleLimit = 100000;  // a plan must fit in memory many times over
 inline constexpr std::size_t kDiskLimit = 20;  // virtio disks that fit one PCI bus beside ours

@@ -139,6 +139,11 @@ class LibvirtMachine : public Machine {
   void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) override;
   void attach_disk(const Disk& disk, const base::Deadline& deadline) override;
   void detach_disk(const std::string& name, const base::Deadline& deadline) override;
+  nlohmann::json execute(const std::string& command, const nlohmann::json&,
+                         const base::Deadline&) override {
+    throw std::runtime_error("machine " + config_.name + " is libvirt's: QEMU is not asked for " +
+                             command);
+  }
   std::optional<pid_t> pid() const override { return pid_; }
   std::string description() const override { return domain_xml(config_); }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,6 +86,10 @@ class Machine {
   virtual void attach_disk(const Disk& disk, const base::Deadline& deadline) = 0;
   // Hot-unplug of a removable or attached disk; returns when the guest has let go of it.
   virtual void detach_disk(const std::string& name, const base::Deadline& deadline) = 0;
+  // A command of QEMU's own control protocol; its answer. Throws std::runtime_error with QEMU's
+  // words, and where QEMU is libvirt's to ask.
+  virtual nlohmann::json execute(const std::string& command, const nlohmann::json& arguments,
+                                 const base::Deadline& deadline) = 0;
   // nullopt before start(), and for a VM on another host.
   virtual std::optional<pid_t> pid() const = 0;
   // What start() does, as a reader could do it by hand: a command line or a domain XML.

@@ -28,6 +28,10 @@ class QemuMachine : public Machine {
   void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) override;
   void attach_disk(const Disk& disk, const base::Deadline& deadline) override;
   void detach_disk(const std::string& name, const base::Deadline& deadline) override;
+  json execute(const std::string& command, const json& arguments,
+               const base::Deadline& deadline) override {
+    return control().execute(command, arguments, deadline);
+  }
   std::optional<pid_t> pid() const override;
   std::string description() const override { return base::to_string(command()); }
 
