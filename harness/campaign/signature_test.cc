@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <vector>
+
 namespace snapbed::campaign {
 namespace {
 
@@ -20,8 +23,9 @@ scenario::Scenario two_disks() {
   return scenario;
 }
 
-json failed(const json& findings) {
-  return {{"verdict", "fail"}, {"reason", "check-failed"}, {"findings", findings}};
+json failed(std::initializer_list<json> findings) {
+  return {
+      {"verdict", "fail"}, {"reason", "check-failed"}, {"findings", std::vector<json>(findings)}};
 }
 
 json finding(const char* check, const char* device, const char* text = "") {

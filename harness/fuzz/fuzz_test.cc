@@ -92,7 +92,7 @@ TEST_P(Rubbish, Damaged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fuzz, Rubbish, testing::Range<std::size_t>(0, 4),
-                         [](const auto& info) { return targets()[info.param].name; });
+                         [](const auto& one) { return targets()[one.param].name; });
 
 }  // namespace
 }  // namespace snapbed::fuzz

@@ -163,6 +163,7 @@ TEST(Ledger, APromisedFlushThatNeverCameIsFound) {
   book.b.other(book.disks[0], Op::flush, 0, 0);  // before the promise
   book.told(before);
   book.whole(10, 1);  // from here on the flush above is known to be over
+  book.whole(10, 1);  // from here on the flush above is known to be over
   const LedgerEntry flush = book.submit(0, LedgerOp::flush, 0, 0);
   book.b.other(book.disks[1], Op::flush, 0, 0);  // of another disk
   book.told(flush);
