@@ -106,7 +106,7 @@ units "unit tests, address and undefined sanitizers" unit-address "$build/saniti
 stage "build with thread sanitizer" build-thread \
   ci/harness.sh --build "$build/sanitize-thread" --sanitize thread --target all
 units "unit tests, thread sanitizer" unit-thread "$build/sanitize-thread"
-scenarios "KUnit suites of the module" kunit kunit
+stage "KUnit suites of the module" kunit "$build/harness/cli/snapbed" run kunit
 scenarios "meta scenarios" meta @meta
 scenarios "smoke scenarios" smoke @smoke
 mutants
