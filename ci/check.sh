@@ -7,6 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$repository"
 
 build=$repository/build
+snapbed=$build/harness/cli/snapbed
 logs=$build/check
 mkdir --parents "$logs"
 passed=0 failed=0
@@ -33,32 +34,36 @@ stage() {
 
 # Unit tests of a build folder, counted one by one.
 units() {
-  local name=$1 log=$logs/$2.log folder=$3 summary
+  local name=$1 log=$logs/$2.log folder=$3 summary failures=1 status=0
   say "$name"
-  if ci/unit.sh --build "$folder" >"$log" 2>&1; then :; else tail --lines=60 "$log" >&2; fi
+  ci/unit.sh --build "$folder" >"$log" 2>&1 || status=$?
+  ((status == 0)) || tail --lines=60 "$log" >&2
   summary=$(grep --extended-regexp '^[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+' "$log" || true)
   if [[ $summary =~ ,\ ([0-9]+)\ tests\ failed\ out\ of\ ([0-9]+) ]]; then
-    count $((BASH_REMATCH[2] - BASH_REMATCH[1])) "${BASH_REMATCH[1]}"
-  else
-    count 0 1
+    failures=${BASH_REMATCH[1]}
+    count $((BASH_REMATCH[2] - failures)) 0
   fi
+  # A failure that the summary does not tell of is one all the same: a skipped test, no test at all.
+  ((status == 0 || failures > 0)) || failures=1
+  count 0 "$failures"
   say "$name: ${summary:-no test ran}"
 }
 
-# Scenarios by tag: the program's own last line counts them.
+# scenarios NAME LOG COMMAND...: a run of several scenarios; its own last line counts them.
 scenarios() {
-  local name=$1 log=$logs/$2.log summary status=0
+  local name=$1 log=$logs/$2.log summary failures=1 status=0
   shift 2
   say "$name"
-  "$build/harness/cli/snapbed" run "$@" >"$log" 2>&1 || status=$?
+  "$@" >"$log" 2>&1 || status=$?
   grep --extended-regexp '^(PASS|FAIL|BROKEN|SKIP)' "$log" || true
   summary=$(grep --extended-regexp '^[0-9]+ passed, ' "$log" | tail --lines=1 || true)
   if [[ $summary =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ broken,\ ([0-9]+)\ skipped ]]; then
     # A skipped scenario is not a passed one.
-    count "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] + BASH_REMATCH[3] + BASH_REMATCH[4]))
-  else
-    count 0 1
+    failures=$((BASH_REMATCH[2] + BASH_REMATCH[3] + BASH_REMATCH[4]))
+    count "${BASH_REMATCH[1]}" 0
   fi
+  ((status == 0 || failures > 0)) || failures=1
+  count 0 "$failures"
   ((status == 0)) || tail --lines=40 "$log" >&2
   say "$name: ${summary:-no summary, exit status $status}"
 }
@@ -83,13 +88,15 @@ full() {
     env SNAPBED_SEEDS=100000 "$tests" --gtest_filter=Cut.AgreesWithASlowObviousOne
   stage "the simulated snapshotter, 3000 seeds of each form" simulator \
     env SNAPBED_SEEDS=3000 "$tests" "--gtest_filter=*Snapshotter*"
-  mapfile -t names < <("$build/harness/cli/snapbed" list | awk '$2 !~ /meta/ { print $1 }')
   for variant in plain debug kcsan; do
     module=$build/artifacts/full-$variant.ko
     stage "kernel, $variant" "kernel-$variant" ci/kernel.sh --variant "$variant"
     kernel=$(ci/kernel.sh --variant "$variant")
+    # What has only the tag `debug` asks for fault injection.
+    mapfile -t names < <("$snapbed" list | awk -v variant="$variant" \
+      '$2 !~ /meta/ && (variant == "debug" || $2 != "debug") { print $1 }')
     stage "module, $variant" "module-$variant" ci/module.sh --kernel "$kernel" --output "$module"
-    scenarios "all scenarios, $variant kernel" "all-$variant" \
+    scenarios "all scenarios, $variant kernel" "all-$variant" "$snapbed" run \
       --kernel "$kernel/bzImage" --module "$module" "${names[@]}"
   done
   stage "fuzz, a minute for each parser" fuzz ci/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
@@ -97,7 +104,7 @@ full() {
 
 make --no-print-directory all
 stage "lint" lint ci/lint.sh
-stage "every class of bugs has its scenario" classes "$build/harness/cli/snapbed" classes --check
+stage "every class of bugs has its scenario" classes "$snapbed" classes --check
 stage "build the unit tests" build-tests ci/harness.sh --build "$build" --target all
 units "unit tests" unit "$build"
 stage "build with address and undefined sanitizers" build-address \
@@ -106,9 +113,12 @@ units "unit tests, address and undefined sanitizers" unit-address "$build/saniti
 stage "build with thread sanitizer" build-thread \
   ci/harness.sh --build "$build/sanitize-thread" --sanitize thread --target all
 units "unit tests, thread sanitizer" unit-thread "$build/sanitize-thread"
-stage "KUnit suites of the module" kunit "$build/harness/cli/snapbed" run kunit
-scenarios "meta scenarios" meta @meta
-scenarios "smoke scenarios" smoke @smoke
+stage "KUnit suites of the module" kunit "$snapbed" run kunit
+scenarios "meta scenarios" meta "$snapbed" run @meta
+scenarios "smoke scenarios" smoke "$snapbed" run @smoke
+stage "debug kernel: sanitizers and lock checks" kernel-debug ci/kernel.sh --variant debug
+scenarios "smoke scenarios on the debug kernel" debug \
+  ci/debug.sh --build "$build" interface-answers-as-promised calls-that-race storm
 mutants
 [[ ${1:-} != --full ]] || full
 

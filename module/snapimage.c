@@ -116,7 +116,7 @@ static void set_limits(struct gendisk *disk, struct block_device *origin)
 	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, q);
 }
 
-static void name_disk(struct gendisk *disk, struct snapimage *image, int minor)
+static int name_disk(struct gendisk *disk, struct snapimage *image, int minor)
 {
 	disk->major = image_major;
 	disk->first_minor = minor;
@@ -128,6 +128,11 @@ static void name_disk(struct gendisk *disk, struct snapimage *image, int minor)
 		 minor);
 	/* ->free_disk() comes with the last reference, after the last close. */
 	disk_keep_module(disk);
+	/*
+	 * add_disk() names the device again and does not look whether it could:
+	 * an invalid argument is what it says then.
+	 */
+	return dev_set_name(disk_to_dev(disk), "%s", disk->disk_name);
 }
 
 struct snapimage *snapimage_create(struct block_device *origin,
@@ -153,7 +158,9 @@ struct snapimage *snapimage_create(struct block_device *origin,
 	if (!image->disk)
 		goto out_minor;
 	set_limits(image->disk, origin);
-	name_disk(image->disk, image, minor);
+	ret = name_disk(image->disk, image, minor);
+	if (ret)
+		goto out_disk;
 	set_capacity(image->disk, capacity);
 	ret = add_disk(image->disk);
 	if (ret)

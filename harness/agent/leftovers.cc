@@ -142,6 +142,15 @@ Leftovers look(const std::string& module, const std::vector<std::string>& disks)
   return left;
 }
 
+// Functions of the kernel that lose memory of their own when an allocation fails; whoever called
+// them did nothing wrong. sysfs_slab_add() in 6.1: the name of a cache that sysfs did not take.
+constexpr std::array kLosers = {"sysfs_slab_add"};
+
+bool is_kernels_own(const std::string& line) {
+  return std::any_of(kLosers.begin(), kLosers.end(),
+                     [&](const char* name) { return line.find(name) != std::string::npos; });
+}
+
 // True when a line of a backtrace is an address at `place`, which has lost its name by now, or one
 // of the kernel's functions for filters.
 bool is_ours(const std::string& line, const ModulePlace& place) {
@@ -187,9 +196,10 @@ void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory
   std::string report;
   std::size_t count = 0;
   bool ours = false;
+  bool kernels_own = false;
   const auto close = [&] {
     if (report.empty()) return;
-    if (ours)
+    if (ours && !kernels_own)
       lost.found.push_back(report);
     else
       ++lost.foreign;
@@ -200,8 +210,10 @@ void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory
       report.clear();
       count = 0;
       ours = false;
-    } else if (is_ours(line, place)) {
-      ours = true;
+      kernels_own = false;
+    } else {
+      if (is_ours(line, place)) ours = true;
+      if (is_kernels_own(line)) kernels_own = true;
     }
     if (count++ < kLeakLines) report += (report.empty() ? "" : "; ") + line;
   }

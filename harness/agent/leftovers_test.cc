@@ -42,6 +42,20 @@ TEST(Kmemleak, ObjectsOfTheModuleAndOfOthersAreToldApart) {
   EXPECT_THAT(lost.found, ElementsAre(HasSubstr("(size 96)"), HasSubstr("(size 64)")));
 }
 
+TEST(Kmemleak, WhatTheKernelLosesByItselfIsNotTheModules) {
+  LostMemory lost;
+  read_kmemleak(
+      "unreferenced object 0xffff888007bd3e18 (size 8):\n"
+      "  backtrace:\n"
+      "    [<0>] kobject_set_name_vargs+0x3f/0x110\n"
+      "    [<0>] sysfs_slab_add+0x199/0x210\n"
+      "    [<0>] bioset_init+0x476/0x6e0\n"
+      "    [<0>] 0xffffffffc0211234\n",
+      {0xffffffffc0210000, 0xffffffffc0228000}, lost);
+  EXPECT_EQ(lost.foreign, 1U);
+  EXPECT_TRUE(lost.found.empty());
+}
+
 TEST(Kmemleak, AnAddressBesideTheModuleIsAnothers) {
   LostMemory lost;
   read_kmemleak("unreferenced object 0xffff888004512400 (size 96):\n    [<0>] 0xffffffffc0228000\n",
