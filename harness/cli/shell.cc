@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "plan/plan.h"
+#include "runner/command_line.h"
 #include "runner/out_folder.h"
 #include "runner/server.h"
 #include "vm/qemu_machine.h"
@@ -25,10 +26,7 @@ vm::MachineConfig machine(const CommonOptions& options, const scenario::Scenario
   config.kernel = parts.kernel;
   config.root_image = parts.image;
   config.firmware = vm::quick_firmware();
-  config.command_line =
-      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0 "
-      "no_timer_check "
-      "snapbed_shell=1";
+  config.command_line = runner::guest_command_line(scenario) + " snapbed_shell=1";
   config.memory_mib =
       options.memory_mib.value_or(static_cast<std::uint32_t>(scenario.memory_bytes >> 20U));
   config.vcpus = static_cast<std::uint16_t>(options.vcpus.value_or(scenario.vcpus));

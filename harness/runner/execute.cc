@@ -44,6 +44,7 @@ void describe_parts(const scenario::Scenario& scenario, const Options& options, 
     setting.module_file = fs::canonical(parts.module);
     setting.module_version = facts.version;
     setting.module_hash = facts.hash;
+    setting.patches_code = facts.patches_code;
   } catch (const std::exception&) {
     // A missing part is the run's verdict already.
   }

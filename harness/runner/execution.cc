@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "plan/plan.h"
 #include "runner/archive.h"
+#include "runner/command_line.h"
 #include "runner/interrupt.h"
 
 namespace snapbed::runner {
@@ -172,6 +173,11 @@ void Execution::start() {
   reader_.emplace(folder_);
   machine_ = scenario_.second_opinion.empty() ? host_.make_machine(machine_config())
                                               : host_.make_direct_machine(machine_config());
+  // Before 8.1 QEMU may translate code just before it changes and keep the old.
+  if (host_.accel == vm::Accel::tcg && module_facts(parts_.module).patches_code)
+    line_.say(
+        "note: this kernel changes its own code while it runs (CONFIG_JUMP_LABEL), which QEMU before "
+        "8.1 emulates wrongly at times: a hang or a write that no filter saw may be the emulator's");
   live_.phase = "starting";
   line_.show(live_);
   machine_->start(base::Deadline::after(kMachineStart));
@@ -192,11 +198,7 @@ vm::MachineConfig Execution::machine_config() const {
   config.kernel = parts_.kernel;
   config.root_image = parts_.image;
   config.firmware = vm::quick_firmware();
-  config.command_line =
-      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 null_blk.nr_devices=0 "
-      "no_timer_check slab_nomerge";
-  for (const std::string& argument : scenario_.kernel_arguments)
-    config.command_line += " " + argument;
+  config.command_line = guest_command_line(scenario_);
   config.memory_mib =
       options_.memory_mib.value_or(static_cast<std::uint32_t>(scenario_.memory_bytes >> 20U));
   config.vcpus = static_cast<std::uint16_t>(options_.vcpus.value_or(scenario_.vcpus));

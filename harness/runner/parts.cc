@@ -101,6 +101,8 @@ ModuleFacts module_facts(const fs::path& module) {
   const std::string key = std::string(1, '\0') + "version=";
   if (const auto at = bytes.find(key); at != std::string::npos)
     facts.version = bytes.c_str() + at + key.size();
+  // The section in which such a kernel looks for the places to change.
+  facts.patches_code = bytes.find("__jump_table") != std::string::npos;
   return facts;
 }
 

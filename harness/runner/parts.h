@@ -42,6 +42,9 @@ void require_programs();
 struct ModuleFacts {
   std::string version;  // of its modinfo, "" when it has none
   std::string hash;     // XXH3-128 of the file, 32 hex digits
+  // Made for a kernel that changes its own code while it runs (CONFIG_JUMP_LABEL). A module without
+  // any static branch does not show it.
+  bool patches_code = false;
 };
 ModuleFacts module_facts(const std::filesystem::path& module);
 

@@ -64,5 +64,12 @@ TEST_F(PartsTest, SaysWhatIsMissing) {
   EXPECT_THAT(refusal(), ::testing::HasSubstr("nothing-there is not there (from --module)"));
 }
 
+TEST_F(PartsTest, AModuleShowsWhetherItsKernelChangesItsOwnCode) {
+  base::write_file(folder_ / "plain.ko", std::string("\0version=1.2.0.0\0", 18));
+  base::write_file(folder_ / "jumps.ko", "ELF .text __jump_table");
+  EXPECT_FALSE(module_facts(folder_ / "plain.ko").patches_code);
+  EXPECT_TRUE(module_facts(folder_ / "jumps.ko").patches_code);
+}
+
 }  // namespace
 }  // namespace snapbed::runner

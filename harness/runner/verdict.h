@@ -100,6 +100,7 @@ struct Setting {
   std::string module_file;
   std::string module_version;
   std::string module_hash;
+  bool patches_code = false;  // the kernel, see ModuleFacts
   Run run;  // what the journal cannot tell a later judge
 };
 
