@@ -176,8 +176,10 @@ void Execution::start() {
   // Before 8.1 QEMU may translate code just before it changes and keep the old.
   if (host_.accel == vm::Accel::tcg && module_facts(parts_.module).patches_code)
     line_.say(
-        "note: this kernel changes its own code while it runs (CONFIG_JUMP_LABEL), which QEMU before "
-        "8.1 emulates wrongly at times: a hang or a write that no filter saw may be the emulator's");
+        "note: this kernel changes its own code while it runs (CONFIG_JUMP_LABEL), which QEMU "
+        "before "
+        "8.1 emulates wrongly at times: a hang or a write that no filter saw may be the "
+        "emulator's");
   live_.phase = "starting";
   line_.show(live_);
   machine_->start(base::Deadline::after(kMachineStart));

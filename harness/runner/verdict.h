@@ -101,7 +101,7 @@ struct Setting {
   std::string module_version;
   std::string module_hash;
   bool patches_code = false;  // the kernel, see ModuleFacts
-  Run run;  // what the journal cannot tell a later judge
+  Run run;                    // what the journal cannot tell a later judge
 };
 
 nlohmann::json to_json(const Setting& setting, const Decision& decision,
