@@ -148,10 +148,12 @@ void vanished_cases(AbiBench& bench) {
   bench.must("DESTROY", bench.destroy(bench.must_create({id})));
   bench.cases.truth("TRACKER_COLLECT", "lists a loop device", bench.tracker(id).has_value());
   loop.detach();
-  bench.cases.truth("TRACKER_COLLECT", "lists it no more when it has lost its file",
-                    !bench.tracker(id).has_value());
+  const bool gone = !bench.tracker(id).has_value();
+  bench.cases.truth("TRACKER_COLLECT", "lists it no more when it has lost its file", gone);
   bench.cases.result("TRACKER_REMOVE", "a loop device without its file", {-ENODATA, -ENXIO},
                      bench.remove(id));
+  // Whoever keeps the device open keeps its file too: no other can be attached.
+  if (!gone) return;
   loop.attach(8 << 20);
   bench.must("DESTROY", bench.destroy(bench.must_create({id})));
   const auto info = bench.tracker(id);
