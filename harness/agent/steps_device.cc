@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "agent/agent.h"
+#include "agent/kernel_switch.h"
 #include "agent/partition_table.h"
 #include "agent/text.h"
 #include "base/error.h"
@@ -91,7 +92,8 @@ Agent::Result Agent::partition(const Step& step) {
 Agent::Result Agent::md_create(const Step& step) {
   const std::string path = array_path(step);
   if (!std::filesystem::exists(path)) {
-    base::write_file(kNewArray, std::filesystem::path(path).filename().string());
+    const int error = write_switch(kNewArray, std::filesystem::path(path).filename().string());
+    if (error != 0) base::throw_errno("write of " + std::string(kNewArray), error);
   }
   const base::UniqueFd array(
       ::open(wait_for_device(path, base::Deadline::after(kNodeLimit)).c_str(), O_RDWR | O_CLOEXEC));

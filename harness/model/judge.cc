@@ -60,16 +60,43 @@ void add_up(const Facts& facts, Report& report) {
   }
 }
 
+// Image sectors that a step copies.
+struct Copy {
+  std::string snapshot;
+  std::string device;
+  std::uint64_t first = 0;
+  std::uint64_t end = ~std::uint64_t{0};
+};
+
+Copy copy_of(const plan::Step& step) {
+  Copy copy{step.args.value("snapshot", ""), step.args.value("device", "")};
+  copy.first = step.args.value("first", std::uint64_t{0});
+  if (step.args.contains("count"))
+    copy.end = copy.first + step.args.at("count").get<std::uint64_t>();
+  return copy;
+}
+
+bool share_sectors(const Copy& one, const Copy& other) {
+  return one.snapshot == other.snapshot && one.device == other.device && one.first < other.end &&
+         other.first < one.end;
+}
+
+// A snapshot made anew has other images than the one of that name before.
+void forget(std::vector<Copy>& copied, const std::string& snapshot) {
+  std::erase_if(copied, [&](const Copy& copy) { return copy.snapshot == snapshot; });
+}
+
 // Checks that the plan's steps give work to.
 std::set<std::string> implied(const plan::Plan& plan, const Expectations& expectations) {
   const bool strict = expectations.strict;
   std::set<std::string> names{"errno", "origin"};
   if (expectations.opinion) names.insert("second");
-  std::set<std::string> copied;
+  std::vector<Copy> copied;
   for (const plan::Step& step : plan.steps) {
     if (step.op == "take" && strict) names.insert("order");
     if (step.op == "create") {
       names.insert("events");
+      forget(copied, step.args.value("snapshot", ""));
       if (step.args.contains("low") && !step.args["low"].is_null()) names.insert("store");
     }
     if (step.op == "append") names.insert("store");
@@ -80,9 +107,11 @@ std::set<std::string> implied(const plan::Plan& plan, const Expectations& expect
     }
     if (step.op == "copy_image") {
       names.insert("cut");
-      const std::string image = fmt::format("{} {} {}", step.cycle, step.args.value("snapshot", ""),
-                                            step.args.value("device", ""));
-      if (!copied.insert(image).second && strict) names.insert("twice");
+      const Copy copy = copy_of(step);
+      const bool again = std::any_of(copied.begin(), copied.end(),
+                                     [&](const Copy& other) { return share_sectors(copy, other); });
+      if (again && strict) names.insert("twice");
+      copied.push_back(copy);
     }
   }
   return names;
