@@ -36,10 +36,12 @@ mkdir --parents "$out" "$artifacts/mutant"
 
 header() { sed --quiet "s/^$2: //p; /^---/q" "$1" | head --lines=1; }
 
-# The name of the first of the checks that the verdict says failed; nothing when none did.
+# The name of the first of the checks that the verdict says failed; nothing when none did, or when the
+# kernel refused the module: that says nothing about the bug, and would be blamed on the module.
 failed_check() {
   local verdict=$1 check
   shift
+  ! grep --quiet "(insmod): gave" "$verdict" || return 0
   for check in "$@"; do
     if sed --quiet '/"checks": {/,/}/p' "$verdict" | grep --quiet "\"$check\": \"fail\""; then
       echo "$check"
