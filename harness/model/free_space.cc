@@ -41,6 +41,10 @@ std::uint64_t FreeSpace::appended(Stamp by, std::uint64_t unit) const {
 }
 
 std::uint64_t FreeSpace::at_least(Stamp append, Stamp seen) const {
+  // What was read of a device that the host does not see may have filled all of it.
+  const bool seen_all = std::all_of(snapshot_.places.begin(), snapshot_.places.end(),
+                                    [](const Place& place) { return place.recorded; });
+  if (!seen_all) return 0;
   return less(appended(append, kUnit), read(seen));
 }
 

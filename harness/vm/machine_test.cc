@@ -207,13 +207,22 @@ TEST(LibvirtMachine, StartsDumpsAndDiesWhenKilled) {
             "ok");
 }
 
+// A guest that resets at once may be gone before libvirt has it for started.
+void start_unless_it_ends(Machine& machine) {
+  try {
+    machine.start(Deadline::after(seconds(30)));
+  } catch (const std::exception& error) {
+    if (std::string(error.what()).find("closed the monitor") == std::string::npos) throw;
+  }
+}
+
 TEST(LibvirtMachine, AResetEndsIt) {
   const Folder folder;
   EXPECT_EQ(in_child([&] {
               Guardian guardian = Guardian::start();
               const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
               const auto machine = host.machine(config_in(folder, Then::reset));
-              machine->start(Deadline::after(seconds(30)));
+              start_unless_it_ends(*machine);
               machine->wait_ended(Deadline::after(seconds(10)));
             }),
             "ok");
@@ -255,7 +264,7 @@ TEST(LibvirtMachine, AKilledHarnessLeavesNoVmAndAUsableRoot) {
   EXPECT_EQ(in_child([&] {
               Guardian guardian = Guardian::start();
               const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
-              const auto machine = host.machine(config_in(folder, Then::reset));
+              const auto machine = host.machine(config_in(folder, Then::stop));
               machine->start(Deadline::after(seconds(30)));
             }),
             "ok");
