@@ -54,7 +54,7 @@ failed_check() {
 # the object of the mutant before for newer.
 build_mutant() {
   local patch=$1 folder=$2
-  rsync --recursive --checksum --delete "$repository/module/" "$folder/source/"
+  rsync --recursive --checksum --delete "$repository/module/" "$folder/source/" || return
   patch --directory "$folder/source" --strip=1 --force --fuzz=0 --silent <"$patch" >"$folder/patch.log" 2>&1 ||
     die "$patch does not apply to module/: $(head --lines=1 "$folder/patch.log")"
   MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$(readlink "$artifacts/kernel")" \
@@ -68,7 +68,12 @@ try_mutant() {
   scenario=$(header "$patch" Scenario)
   cycles=$(header "$patch" Cycles)
   read -ra checks <<<"$(header "$patch" Checks)"
-  build_mutant "$patch" "$folder"
+  # One that does not build is missed like any other, and no reason to leave the rest untried.
+  if ! (build_mutant "$patch" "$folder"); then
+    printf '%-40s %-10s %7d  %d\n' "$name" "NO BUILD" $((SECONDS - begin)) 0
+    printf '%s\t\t%d\t0\n' "$name" $((SECONDS - begin)) >"$out/$name.row"
+    return
+  fi
   for seed in "${seeds[@]}"; do
     used=$((used + 1)) status=0
     "$snapbed" run "$scenario" --seed "$seed" ${cycles:+--cycles "$cycles"} --out "$out/$name" \
