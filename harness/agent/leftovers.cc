@@ -82,8 +82,24 @@ class Search {
   }
 
  private:
-  // By a file system, as swap, by a loop device, or by one stacked on the disk or on a partition:
-  // it is open for a reason then. A partition's name begins with the disk's.
+  // The disk or one of its partitions, in any program: a writer that goes on over an unload.
+  // Programs may end while they are looked at.
+  static bool is_open_in_a_program(const fs::path& node) {
+    std::error_code error;
+    for (fs::directory_iterator process("/proc", error), end; !error && process != end;
+         process.increment(error)) {
+      std::error_code gone;
+      for (fs::directory_iterator file(process->path() / "fd", gone); !gone && file != end;
+           file.increment(gone)) {
+        const fs::path target = fs::read_symlink(file->path(), gone);
+        if (!gone && target.string().starts_with(node.string())) return true;
+      }
+    }
+    return false;
+  }
+
+  // By a file system, as swap, by a program, by a loop device, or by one stacked on the disk or on
+  // a partition: it is open for a reason then. A partition's name begins with the disk's.
   static bool is_used(const std::string& path, const fs::path& node) {
     std::error_code error;
     std::string users = text_of("/proc/mounts") + text_of("/proc/swaps");
@@ -91,6 +107,7 @@ class Search {
       users += text_of(entry.path() / "loop" / "backing_file");
     }
     if (users.find(path) != users.npos || users.find(node.string()) != users.npos) return true;
+    if (is_open_in_a_program(node)) return true;
     const fs::path folder = "/sys/block" / node.filename();
     std::vector<fs::path> devices = {folder};
     for (const auto& entry : fs::directory_iterator(folder, error)) {
