@@ -105,12 +105,7 @@ TEST(Ledger, AnErrorOfADiskThatWasPulledIsNone) {
 
 TEST(Ledger, AWriteThatIsToldBeforeItIsDoneIsFound) {
   Book book;
-  const LedgerEntry early = book.write(8, 4);
-  const std::size_t request = book.b.begin(book.disks[0], Op::write, 8, 4);
-  book.told(early);
-  book.whole(200, 1);
-  book.b.move(request, book.contents(early));
-  book.b.end(request);
+  book.tell_early();
   expect_found(book.run(),
                "write 1 of ledger \"l\" ([8, +4) of data0, guest counters 3 to 4) was told "
                "to be done too early");

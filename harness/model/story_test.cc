@@ -37,16 +37,6 @@ void wait_corrupted(Story& story) {
   story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
 }
 
-void short_copy(Story& story) {
-  const std::uint32_t id = story.b.call(
-      "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", story.evidence_base}});
-  story.b.write(story.evidence, story.evidence_base,
-                std::vector<std::uint64_t>(story.image.begin(), story.image.end() - 8));
-  story.b.mark(plan::MarkKind::read_error, id,
-               {{"device", "data0"}, {"first", kSectors - 8}, {"count", 8}, {"error", 5}});
-  story.b.done(id);
-}
-
 void lost_change(Story& story) {
   story.start();
   story.hold(1);
@@ -96,7 +86,7 @@ std::vector<Case> cut_cases() {
            s.image[200] = 0x42;
          };
        })},
-      {Kind::cut_read_error, bent([](Story& s) { s.before_destroy = [&s] { short_copy(s); }; })},
+      {Kind::cut_read_error, bent([](Story& s) { s.before_destroy = [&s] { s.short_copy(); }; })},
       {Kind::twice_moved,
        bent([](Story& s) { s.before_copy_2 = [&s] { s.image[8] = s.content[8]; }; })},
   };
@@ -247,15 +237,7 @@ std::vector<Case> ledger_cases() {
   bound.expectations.strict = false;
   return {
       bound,
-      booked(Kind::origin_told_early,
-             [](Book& book) {
-               const LedgerEntry early = book.write(8, 4);
-               const std::size_t request = book.b.begin(book.disks[0], Op::write, 8, 4);
-               book.told(early);
-               book.whole(200, 1);
-               book.b.move(request, book.contents(early));
-               book.b.end(request);
-             }),
+      booked(Kind::origin_told_early, [](Book& book) { book.tell_early(); }),
       booked(Kind::origin_invented_error,
              [](Book& book) {
                const LedgerEntry entry = book.write(8, 4);

@@ -66,6 +66,15 @@ class Book {
     arrive(entry);
     told(entry);
   }
+  // Told to be done between the arrival of its request and the move of its data.
+  void tell_early() {
+    const LedgerEntry early = write(8, 4);
+    const std::size_t request = b.begin(disks[0], Op::write, 8, 4);
+    told(early);
+    whole(200, 1);
+    b.move(request, contents(early));
+    b.end(request);
+  }
 
   Report run() {
     plan::LedgerBlock block{key, 0, issued, entries};
