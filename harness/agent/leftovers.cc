@@ -76,7 +76,7 @@ class Search {
     const fs::path node = fs::canonical(path, error);
     if (error || is_used(path, node)) return;
     const auto held = is_held(path);
-    if (!held) return;
+    if (!held || (*held && is_open_in_a_program(node))) return;
     ++left_.looked;
     if (*held) left_.found.push_back("an open file of disk " + path);
   }
@@ -98,8 +98,8 @@ class Search {
     return false;
   }
 
-  // By a file system, as swap, by a program, by a loop device, or by one stacked on the disk or on
-  // a partition: it is open for a reason then. A partition's name begins with the disk's.
+  // By a file system, as swap, by a loop device, or by one stacked on the disk or on a partition:
+  // it is open for a reason then. A partition's name begins with the disk's.
   static bool is_used(const std::string& path, const fs::path& node) {
     std::error_code error;
     std::string users = text_of("/proc/mounts") + text_of("/proc/swaps");
@@ -107,7 +107,6 @@ class Search {
       users += text_of(entry.path() / "loop" / "backing_file");
     }
     if (users.find(path) != users.npos || users.find(node.string()) != users.npos) return true;
-    if (is_open_in_a_program(node)) return true;
     const fs::path folder = "/sys/block" / node.filename();
     std::vector<fs::path> devices = {folder};
     for (const auto& entry : fs::directory_iterator(folder, error)) {
