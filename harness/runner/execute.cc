@@ -78,6 +78,12 @@ Result execute(const scenario::Scenario& scenario, const Options& options, const
   result.setting.repeat = repeat_line(scenario, options, seed, cycles);
   result.setting.accel = vm::to_string(host.accel);
   describe_parts(scenario, options, result.setting);
+  // Before 8.1 QEMU may translate code just before it changes and keep the old.
+  if (host.accel == vm::Accel::tcg && result.setting.patches_code)
+    fmt::print(
+        "note: this kernel changes its own code while it runs (CONFIG_JUMP_LABEL), which QEMU "
+        "before 8.1 emulates wrongly at times: a hang or a write that no filter saw may be "
+        "the emulator's\n");
   write_unfinished(result);
   {
     Execution execution(scenario, options, host, result.folder, seed, cycles);

@@ -173,13 +173,6 @@ void Execution::start() {
   reader_.emplace(folder_);
   machine_ = scenario_.second_opinion.empty() ? host_.make_machine(machine_config())
                                               : host_.make_direct_machine(machine_config());
-  // Before 8.1 QEMU may translate code just before it changes and keep the old.
-  if (host_.accel == vm::Accel::tcg && module_facts(parts_.module).patches_code)
-    line_.say(
-        "note: this kernel changes its own code while it runs (CONFIG_JUMP_LABEL), which QEMU "
-        "before "
-        "8.1 emulates wrongly at times: a hang or a write that no filter saw may be the "
-        "emulator's");
   live_.phase = "starting";
   line_.show(live_);
   machine_->start(base::Deadline::after(kMachineStart));
