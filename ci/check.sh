@@ -32,6 +32,14 @@ stage() {
   fi
 }
 
+# count_failures STATUS N: what a summary tells. One that it does not tell of is one all the same: a skipped
+# test, no test at all.
+count_failures() {
+  local status=$1 failures=$2
+  ((status == 0 || failures > 0)) || failures=1
+  count 0 "$failures"
+}
+
 # Unit tests of a build folder, counted one by one.
 units() {
   local name=$1 log=$logs/$2.log folder=$3 summary failures=1 status=0
@@ -43,9 +51,7 @@ units() {
     failures=${BASH_REMATCH[1]}
     count $((BASH_REMATCH[2] - failures)) 0
   fi
-  # A failure that the summary does not tell of is one all the same: a skipped test, no test at all.
-  ((status == 0 || failures > 0)) || failures=1
-  count 0 "$failures"
+  count_failures "$status" "$failures"
   say "$name: ${summary:-no test ran}"
 }
 
@@ -62,8 +68,7 @@ scenarios() {
     failures=$((BASH_REMATCH[2] + BASH_REMATCH[3] + BASH_REMATCH[4]))
     count "${BASH_REMATCH[1]}" 0
   fi
-  ((status == 0 || failures > 0)) || failures=1
-  count 0 "$failures"
+  count_failures "$status" "$failures"
   ((status == 0)) || tail --lines=40 "$log" >&2
   say "$name: ${summary:-no summary, exit status $status}"
 }

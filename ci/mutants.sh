@@ -50,45 +50,32 @@ failed_check() {
   done
 }
 
-# build_mutant PATCH FOLDER. What is put back gets the present time: with its old one make would take
-# the object of the mutant before for newer.
-build_mutant() {
-  local patch=$1 folder=$2
-  rsync --recursive --checksum --delete "$repository/module/" "$folder/source/" || return
-  patch --directory "$folder/source" --strip=1 --force --fuzz=0 --silent <"$patch" >"$folder/patch.log" 2>&1 ||
-    die "$patch does not apply to module/: $(head --lines=1 "$folder/patch.log")"
-  MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$(readlink "$artifacts/kernel")" \
-    --source "$folder/source" --output "$folder/blksnap.ko"
-}
-
 # try_mutant PATCH FOLDER: a row of the table, and the same for the summary in $out/NAME.row.
 try_mutant() {
-  local patch=$1 folder=$2 name scenario cycles checks by='' used=0 seed status begin=$SECONDS
+  local patch=$1 folder=$2 name scenario cycles checks by='' miss=MISSED used=0 seed status begin=$SECONDS
   name=$(basename "$patch" .patch)
   scenario=$(header "$patch" Scenario)
   cycles=$(header "$patch" Cycles)
   read -ra checks <<<"$(header "$patch" Checks)"
   # One that does not build is missed like any other, and no reason to leave the rest untried.
-  if ! (build_mutant "$patch" "$folder"); then
-    printf '%-40s %-10s %7d  %d\n' "$name" "NO BUILD" $((SECONDS - begin)) 0
-    printf '%s\t\t%d\t0\n' "$name" $((SECONDS - begin)) >"$out/$name.row"
-    return
+  if (build_mutant "$patch" "$folder" "$(readlink "$artifacts/kernel")"); then
+    for seed in "${seeds[@]}"; do
+      used=$((used + 1)) status=0
+      "$snapbed" run "$scenario" --seed "$seed" ${cycles:+--cycles "$cycles"} --out "$out/$name" \
+        --module "$folder/blksnap.ko" >"$out/$name.log" 2>&1 || status=$?
+      ((status == 1)) && by=$(failed_check "$out/$name/$scenario/$seed/verdict.json" "${checks[@]}")
+      [[ -z $by ]] || break
+    done
+  else
+    miss='NO BUILD'
   fi
-  for seed in "${seeds[@]}"; do
-    used=$((used + 1)) status=0
-    "$snapbed" run "$scenario" --seed "$seed" ${cycles:+--cycles "$cycles"} --out "$out/$name" \
-      --module "$folder/blksnap.ko" >"$out/$name.log" 2>&1 || status=$?
-    ((status == 1)) && by=$(failed_check "$out/$name/$scenario/$seed/verdict.json" "${checks[@]}")
-    [[ -z $by ]] || break
-  done
-  printf '%-40s %-10s %7d  %d\n' "$name" "${by:-MISSED}" $((SECONDS - begin)) "$used"
+  printf '%-40s %-10s %7d  %d\n' "$name" "${by:-$miss}" $((SECONDS - begin)) "$used"
   printf '%s\t%s\t%d\t%d\n' "$name" "$by" $((SECONDS - begin)) "$used" >"$out/$name.row"
 }
 
 # work NUMBER: takes the next mutant of the queue until there is none.
 work() {
   local folder=$artifacts/mutant/$1 patch
-  mkdir --parents "$folder"
   while patch=$(flock "$artifacts/mutant/lock" sed --in-place --expression '1w /dev/stdout' --expression 1d "$artifacts/mutant/queue") &&
     [[ -n $patch ]]; do
     try_mutant "$patch" "$folder"

@@ -49,12 +49,8 @@ for variant in $variants; do
 done
 
 # The canary is always our own module on our own kernel: it proves the testbed, not the guest's parts.
-rsync --archive --delete "$repository/module/" "$artifacts/canary/"
-patch --directory "$artifacts/canary" --strip=1 --force --fuzz=0 --silent <"$patch" >"$artifacts/patch.log" 2>&1 ||
-  die "$patch does not apply to module/: $(head --lines=1 "$artifacts/patch.log")"
-MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$canary_kernel" --source "$artifacts/canary" \
-  --output "$artifacts/canary.ko"
+build_mutant "$patch" "$artifacts/canary" "$canary_kernel"
 
 cd "$repository"
 exec "$build/harness/cli/snapbed" stress --hours "$hours" --canary "$patch" \
-  --canary-kernel "$canary_kernel/bzImage" --canary-module "$artifacts/canary.ko" "${options[@]}"
+  --canary-kernel "$canary_kernel/bzImage" --canary-module "$artifacts/canary/blksnap.ko" "${options[@]}"
