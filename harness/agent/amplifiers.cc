@@ -19,6 +19,7 @@
 #include "agent/kernel_switch.h"
 #include "agent/unprotected.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "journal/pattern.h"
 
@@ -121,15 +122,6 @@ class PriorityShuffle : public Amplifier {
   std::unique_ptr<Turns> turns_;
 };
 
-std::uint64_t available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string word;
-  std::uint64_t kibibytes = 0;
-  while (file >> word)
-    if (word == "MemAvailable:" && file >> kibibytes) return kibibytes << 10U;
-  throw Fatal("/proc/meminfo does not tell MemAvailable");
-}
-
 // The agent locks all its memory, so what is mapped is taken.
 class MemoryPress : public Amplifier {
  public:
@@ -151,7 +143,7 @@ class MemoryPress : public Amplifier {
   static constexpr std::size_t kPiece = 2U << 20U;
 
   void turn() {
-    if (available_bytes() > leave_ + kPiece) {
+    if (base::available_memory() > leave_ + kPiece) {
       void* piece =
           ::mmap(nullptr, kPiece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       if (piece == MAP_FAILED) return;

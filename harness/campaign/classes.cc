@@ -12,10 +12,6 @@ namespace snapbed::campaign {
 
 namespace {
 
-constexpr const char* kChecks[] = {"cut",   "twice",    "map",    "chain", "order",
-                                   "store", "origin",   "events", "errno", "abi",
-                                   "log",   "watchdog", "leak",   "second"};
-
 bool is_class(const std::string& word) {
   return word.size() == 3 && std::string("CTSL").find(word[0]) != std::string::npos &&
          std::isdigit(static_cast<unsigned char>(word[1])) &&
@@ -54,6 +50,7 @@ struct Entry {
 void add_mutants(const std::vector<scenario::Scenario>& scenarios,
                  const std::vector<Mutant>& mutants, std::map<std::string, Entry>& entries,
                  std::vector<std::string>& problems) {
+  const std::vector<std::string>& checks = scenario::check_names();
   for (const Mutant& mutant : mutants) {
     const auto entry = entries.find(mutant.bug_class);
     if (entry == entries.end()) {
@@ -75,7 +72,7 @@ void add_mutants(const std::vector<scenario::Scenario>& scenarios,
       continue;
     }
     for (const std::string& check : mutant.checks)
-      if (std::find(std::begin(kChecks), std::end(kChecks), check) == std::end(kChecks))
+      if (std::find(checks.begin(), checks.end(), check) == checks.end())
         problems.push_back("mutant " + mutant.name + " is to be caught by \"" + check +
                            "\", which is no check");
     entry->second.scenarios.insert(mutant.scenario);

@@ -8,11 +8,11 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "campaign/deck.h"
 #include "campaign/keep.h"
@@ -38,15 +38,6 @@ constexpr double kReRunShare = 0.1;        // of the night's time, for re-runs a
 constexpr double kReRunLeast = 300;        // s
 constexpr std::size_t kExplanation = 600;  // characters in the summary
 
-std::uint64_t available_mib() {
-  std::ifstream in("/proc/meminfo");
-  std::string key;
-  std::uint64_t kib = 0;
-  for (std::string unit; in >> key >> kib && std::getline(in, unit);)
-    if (key == "MemAvailable:") return kib >> 10U;
-  return 0;
-}
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -64,7 +55,7 @@ class Spender {
   explicit Spender(const NightOptions& options)
       : options_(options),
         deck_(options.scenarios, options.variants.size(), options.seed),
-        host_mib_(available_mib()),
+        host_mib_(base::available_memory() >> 20U),
         line_("stress"),
         start_(Clock::now()) {
     night_.begun = fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(std::time(nullptr)));
@@ -126,18 +117,13 @@ class Spender {
     ran.count = count_of(verdict);
     if (ran.count == Count::fail || ran.count == Count::broken)
       ran.signature = signature_of(verdict, scenario);
-    const auto text = [&](const char* key) {
-      return verdict.is_object() && verdict.contains(key) && verdict[key].is_string()
-                 ? verdict[key].get<std::string>()
-                 : std::string();
-    };
     const auto number = [&](const char* key) {
       return verdict.is_object() && verdict.contains(key) && verdict[key].is_number_unsigned()
                  ? verdict[key].get<std::uint64_t>()
                  : 0;
     };
-    ran.explanation = text("explanation").substr(0, kExplanation);
-    ran.repeat = text("repeat");
+    ran.explanation = runner::string_or(verdict, "explanation", "").substr(0, kExplanation);
+    ran.repeat = runner::string_or(verdict, "repeat", "");
     ran.snapshots = number("snapshots");
     ran.sectors_judged = number("sectors_judged");
     if (!verdict.is_object()) {

@@ -2,6 +2,7 @@
 #include "campaign/signature.h"
 
 #include "journal/names.h"
+#include "runner/archive.h"
 
 namespace snapbed::campaign {
 
@@ -10,8 +11,7 @@ namespace {
 using nlohmann::json;
 
 std::string text_of(const json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return "";
-  return object[key].get<std::string>();
+  return runner::string_or(object, key, "");
 }
 
 // A device made of disks is for what they are for; those that lie on several are of data.

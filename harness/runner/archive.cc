@@ -36,11 +36,6 @@ nlohmann::json read_verdict(const fs::path& folder) {
   return verdict;
 }
 
-std::string string_or(const nlohmann::json& object, const char* key, const std::string& otherwise) {
-  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return otherwise;
-  return object[key].get<std::string>();
-}
-
 // How the run ended, as far as it told. A record that ends before the plan's end is not `done`,
 // whatever verdict.json says.
 Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal) {
@@ -60,6 +55,11 @@ Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal)
 }
 
 }  // namespace
+
+std::string string_or(const nlohmann::json& object, const char* key, const std::string& otherwise) {
+  if (!object.is_object() || !object.contains(key) || !object[key].is_string()) return otherwise;
+  return object[key].get<std::string>();
+}
 
 model::FilesReader files_reader(const fs::path& folder) {
   const fs::path file = folder / "files.img";

@@ -23,6 +23,9 @@ inline constexpr const char* kVerdictFile = "verdict.json";
 // Reads DIR/files.img; holds it open.
 model::FilesReader files_reader(const std::filesystem::path& folder);
 
+// The string that a verdict (or a part of it) has under `key`; `otherwise` when it has none there.
+std::string string_or(const nlohmann::json& object, const char* key, const std::string& otherwise);
+
 // What the scenario demands of a run of `cycles` cycles whose record lies in `folder`.
 model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles,
                                  const std::filesystem::path& folder);

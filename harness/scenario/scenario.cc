@@ -394,6 +394,10 @@ void grow(Scenario& scenario, std::uint64_t sectors) {
   }
 }
 
+const std::vector<std::string>& check_names() {
+  return kChecks;
+}
+
 Scenario load(const std::filesystem::path& file) {
   return parse(read_text(file, "scenario"), file, file.parent_path());
 }

@@ -119,6 +119,9 @@ struct Scenario {
 // Whether a step of the scenario is this operation.
 bool uses(const Scenario& scenario, std::string_view op);
 
+// The checks that a scenario or a mutant may name.
+const std::vector<std::string>& check_names();
+
 // Reads FILE and the fio files it names. Throws BadScenario.
 Scenario load(const std::filesystem::path& file);
 

@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <thread>
 
+#include "base/memory.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "vm/libvirt_machine.h"
@@ -35,17 +34,6 @@ std::optional<std::string> first_line(const std::vector<std::string>& words) {
   }
 }
 
-std::uint64_t available_memory() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string name;
-    std::uint64_t kib = 0;
-    if (words >> name >> kib && name == "MemAvailable:") return kib * 1024;
-  }
-  throw std::runtime_error("/proc/meminfo has no MemAvailable");
-}
-
 Finding look_at_processors() {
   const unsigned count = std::thread::hardware_concurrency();
   const std::string text = std::to_string(count) + " CPUs";
@@ -54,7 +42,7 @@ Finding look_at_processors() {
 }
 
 Finding look_at_memory() {
-  const std::uint64_t bytes = available_memory();
+  const std::uint64_t bytes = base::available_memory();
   const std::string text = base::describe_bytes(bytes) + " available";
   if (bytes >= kLeastMemory) return {"memory", State::good, text, ""};
   return {"memory", State::limited, text,
