@@ -65,6 +65,15 @@ std::string lines(const std::vector<std::string>& words) {
   return text;
 }
 
+std::string refusal(const MachineConfig& config) {
+  try {
+    validate(config);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
 TEST(DomainXml, OfAFullMachine) {
   EXPECT_EQ(domain_xml(full()), golden("full.xml"));
 }
@@ -78,20 +87,24 @@ TEST(QemuCommand, OfASmallMachine) {
   EXPECT_EQ(lines(qemu_command(small())), golden("small.args"));
 }
 
+TEST(QemuCommand, CountsInstructionsAndServesFiles) {
+  MachineConfig config = full();
+  config.vcpus = 1;
+  config.count_instructions = true;
+  config.disks[0].socket.clear();
+  config.disks[0].file = "/disks/a";
+  EXPECT_EQ(refusal(config), "accepted");
+  const std::string text = lines(qemu_command(config));
+  EXPECT_THAT(text, testing::HasSubstr("\n-icount\nshift=0,sleep=on\n"));
+  EXPECT_THAT(text, testing::HasSubstr("\ntcg,thread=single\n"));
+  EXPECT_THAT(text, testing::HasSubstr(R"("filename":"/disks/a")"));
+}
+
 TEST(DomainXml, TargetsGoOnAfterZ) {
   EXPECT_EQ(virtio_target(0), "vda");
   EXPECT_EQ(virtio_target(25), "vdz");
   EXPECT_EQ(virtio_target(26), "vdaa");
   EXPECT_EQ(virtio_target(52), "vdba");
-}
-
-std::string refusal(const MachineConfig& config) {
-  try {
-    validate(config);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "accepted";
 }
 
 TEST(MachineConfig, WhatCannotWorkIsRefusedWithItsNumbers) {
@@ -112,6 +125,12 @@ TEST(MachineConfig, WhatCannotWorkIsRefusedWithItsNumbers) {
   config = full();
   config.memory_mib = 0;
   EXPECT_THAT(refusal(config), testing::HasSubstr("0 MiB"));
+  config = full();
+  config.disks[0].file = "/disk";
+  EXPECT_THAT(refusal(config), testing::HasSubstr("data0: must have a socket or a file"));
+  config = full();
+  config.count_instructions = true;
+  EXPECT_THAT(refusal(config), testing::HasSubstr("one vCPU"));
   config = full();
   config.name = "two words";
   EXPECT_THAT(refusal(config), testing::HasSubstr("two words"));

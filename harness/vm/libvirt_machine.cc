@@ -305,6 +305,11 @@ LibvirtHost LibvirtHost::connect(const std::string& uri) {
 
 std::unique_ptr<Machine> LibvirtHost::machine(const MachineConfig& config) const {
   validate(config);
+  bool files = config.count_instructions;
+  for (const Disk& disk : config.disks) files = files || !disk.file.empty();
+  if (files)
+    throw std::invalid_argument("machine " + config.name +
+                                ": disks from files and counted instructions need qemu_machine");
   if (config.console != Console::file)
     throw std::invalid_argument("machine " + config.name + ": libvirt's console must be a file");
   return std::make_unique<LibvirtMachine>(config, connection_);

@@ -41,7 +41,12 @@ void validate(const Disk& disk) {
   if (disk.name == "root") refuse("disk name 'root': taken by the root image");
   validate_name("serial of disk " + disk.name, disk.serial.empty() ? disk.name : disk.serial,
                 kSerialLimit);
-  validate_path("socket of disk " + disk.name, disk.socket);
+  if (disk.socket.empty() == disk.file.empty())
+    refuse("disk " + disk.name + ": must have a socket or a file");
+  if (disk.file.empty())
+    validate_path("socket of disk " + disk.name, disk.socket);
+  else
+    validate_path("file of disk " + disk.name, disk.file);
   if (disk.socket.string().size() > kSocketPathLimit)
     refuse("socket of disk " + disk.name + " '" + disk.socket.string() +
            "': " + std::to_string(disk.socket.string().size()) +
@@ -63,6 +68,8 @@ void validate(const MachineConfig& config) {
   if (config.vcpus < 1 || config.vcpus > kVcpuLimit)
     refuse("vCPUs: " + std::to_string(config.vcpus) + ", must be 1 to " +
            std::to_string(kVcpuLimit));
+  if (config.count_instructions && (config.vcpus != 1 || config.accel != Accel::tcg))
+    refuse("counting of instructions: needs TCG and one vCPU");
   if (config.disks.size() > kDiskLimit)
     refuse("disks: " + std::to_string(config.disks.size()) + ", at most " +
            std::to_string(kDiskLimit));

@@ -27,9 +27,10 @@ inline constexpr unsigned kDiskLimit = 24;            // slots of the root bus l
 // A virtio disk served over NBD on a unix socket. Its write errors and read errors reach the guest,
 // its cache is writeback, discards are passed on and zeroes are not looked for.
 struct Disk {
-  std::string name;              // export name; letters, digits, '-', '_'
-  std::string serial;            // what the guest sees; empty: the name
-  std::filesystem::path socket;  // absolute
+  std::string name;                 // export name; letters, digits, '-', '_'
+  std::string serial;               // what the guest sees; empty: the name
+  std::filesystem::path socket;     // absolute; empty when there is a file
+  std::filesystem::path file = {};  // QEMU serves it by itself, raw; qemu_machine only
   bool read_only = false;
   std::uint32_t logical_block = 512;  // bytes: 512 or 4096
   std::uint16_t queues = 0;           // 0: one per vCPU
@@ -54,6 +55,8 @@ struct MachineConfig {
   Console console = Console::file;
   std::filesystem::path console_file;  // written from its start, by QEMU
   Accel accel = Accel::tcg;
+  bool count_instructions =
+      false;  // -icount shift=0: 1 ns of guest time each; qemu_machine, TCG, 1 vCPU
   std::filesystem::path work_dir;  // exists; sockets and logs of QEMU go here
 };
 

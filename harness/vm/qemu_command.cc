@@ -14,6 +14,11 @@ std::string option_value(const std::string& text) {
   return doubled;
 }
 
+std::string accelerator(const MachineConfig& config) {
+  if (config.accel == Accel::kvm) return "kvm";
+  return config.count_instructions ? "tcg,thread=single" : "tcg,thread=multi";
+}
+
 void add_console(const MachineConfig& config, std::vector<std::string>& words) {
   const bool terminal = config.console == Console::terminal;
   words.insert(words.end(),
@@ -70,6 +75,15 @@ std::filesystem::path qmp_socket(const MachineConfig& config) {
 }
 
 json disk_node(const Disk& disk) {
+  const json cache = {{"direct", false}, {"no-flush", false}};
+  if (!disk.file.empty())
+    return {{"driver", "raw"},
+            {"node-name", "node-" + disk.name},
+            {"read-only", disk.read_only},
+            {"discard", "unmap"},
+            {"detect-zeroes", "off"},
+            {"cache", cache},
+            {"file", {{"driver", "file"}, {"filename", disk.file.string()}}}};
   return {{"driver", "nbd"},
           {"node-name", "node-" + disk.name},
           {"server", {{"type", "unix"}, {"path", disk.socket.string()}}},
@@ -77,7 +91,7 @@ json disk_node(const Disk& disk) {
           {"read-only", disk.read_only},
           {"discard", "unmap"},
           {"detect-zeroes", "off"},
-          {"cache", {{"direct", false}, {"no-flush", false}}}};
+          {"cache", cache}};
 }
 
 json disk_device(const Disk& disk, const std::string& bus) {
@@ -108,7 +122,7 @@ std::vector<std::string> qemu_command(const MachineConfig& config) {
                                     "-machine",
                                     "q35,hpet=off,vmport=off,usb=off,smbus=off,sata=off",
                                     "-accel",
-                                    kvm ? "kvm" : "tcg,thread=multi",
+                                    accelerator(config),
                                     "-cpu",
                                     kvm ? "host" : "qemu64",
                                     "-m",
@@ -120,6 +134,7 @@ std::vector<std::string> qemu_command(const MachineConfig& config) {
                                     config.kernel.string(),
                                     "-append",
                                     config.command_line};
+  if (config.count_instructions) words.insert(words.end(), {"-icount", "shift=0,sleep=on"});
   if (!config.firmware.empty()) words.insert(words.end(), {"-bios", config.firmware.string()});
   if (!config.initrd.empty()) words.insert(words.end(), {"-initrd", config.initrd.string()});
   add_console(config, words);
