@@ -18,7 +18,7 @@ RUN_OPTIONS := $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULE),--module $(MODU
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "  variables: SCENARIO= SEED= CYCLES= KERNEL= MODULE= VARIANT=plain|debug TIMES= HOURS= VARIANTS= OPTIONS= MUTANT="
 
 .PHONY: deps
@@ -45,7 +45,8 @@ harness: deps ## build snapbed, the recording server and the guest's agent
 .PHONY: image
 image: harness ## build the guest's root file system, cached outside the checkout
 	@mkdir -p $(ARTIFACTS)
-	@images/build.sh --agent $(BUILD)/harness/agent/snapbed-agent --init $(BUILD)/harness/agent/snapbed-init \
+	@images/build.sh --agent $(BUILD)/harness/agent/snapbed-agent \
+		--bench $(BUILD)/harness/agent/snapbed-bench --init $(BUILD)/harness/agent/snapbed-init \
 		--output $(ARTIFACTS)/root.erofs
 
 .PHONY: all
@@ -98,7 +99,11 @@ check-full: ## check, and all scenarios on all kernels, fuzzers, the judge again
 	@ci/check.sh --full
 
 .PHONY: bench
-bench: deps ## how fast the judge reads and judges a gigabyte of journal
+bench: all ## how fast the module is, beside the bare device and dm-snapshot (OPTIONS=)
+	@$(SNAPBED) bench $(OPTIONS)
+
+.PHONY: bench-judge
+bench-judge: deps ## how fast the judge reads and judges a gigabyte of journal
 	@ci/harness.sh --build $(BUILD) --target all
 	@$(BUILD)/harness/model/snapbed_model_bench
 

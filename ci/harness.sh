@@ -28,7 +28,7 @@ if [[ ! -f $build/build.ninja ]]; then
   # undefined sanitizers; above it are libvirt and child processes, which they do not understand.
   case $sanitize in
     thread) options+=("-DSNAPBED_FOLDERS=base;journal;plan;recorder") ;;
-    address*) options+=("-DSNAPBED_FOLDERS=base;journal;plan;recorder;model;scenario") ;;
+    address*) options+=("-DSNAPBED_FOLDERS=base;journal;plan;bench;recorder;model;scenario") ;;
   esac
   run_logged "$log" cmake -S "$repository" -B "$build" -G Ninja "${options[@]}"
 fi

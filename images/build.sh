@@ -11,7 +11,7 @@ umask 022 # the modes of what is copied must not depend on the caller
 PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
-  echo "usage: build.sh --agent FILE --init FILE --output FILE" >&2
+  echo "usage: build.sh --agent FILE --bench FILE --init FILE --output FILE" >&2
   exit 2
 }
 
@@ -21,20 +21,21 @@ fail() {
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-agent="" init="" output=""
+agent="" bench="" init="" output=""
 while (($# > 0)); do
   [[ $# -ge 2 ]] || usage
   case $1 in
     --agent) agent=$2 ;;
+    --bench) bench=$2 ;;
     --init) init=$2 ;;
     --output) output=$2 ;;
     *) usage ;;
   esac
   shift 2
 done
-[[ -n $agent && -n $init && -n $output ]] || usage
+[[ -n $agent && -n $bench && -n $init && -n $output ]] || usage
 
-for file in "$agent" "$init"; do
+for file in "$agent" "$bench" "$init"; do
   [[ -f $file ]] || fail "$file does not exist: build the harness first"
 done
 for tool in mkfs.erofs gcc readelf fio busybox mke2fs mkfs.xfs dmsetup sfdisk; do
@@ -45,12 +46,12 @@ done
 # of fio's: a build takes a second, a stale library takes a day to find.
 inputs() {
   dpkg-query --show --showformat "\${Package} \${Version}\n"
-  sha256sum "$here"/*.sh "$agent" "$init" | cut --delimiter ' ' --fields 1
+  sha256sum "$here"/*.sh "$agent" "$bench" "$init" | cut --delimiter ' ' --fields 1
 }
 
 make_image() {
   local work=$1 target=$2
-  "$here/populate.sh" "$work/root" "$agent" "$init"
+  "$here/populate.sh" "$work/root" "$agent" "$bench" "$init"
   # The date and the UUID are arbitrary and fixed; everything belongs to root.
   mkfs.erofs --quiet -x-1 -T 1700000000 -U 5eed5eed-0000-4000-8000-5ea9bedd15c0 --all-root \
     "$work/root.erofs" "$work/root" >"$work/erofs.log" 2>&1 || {

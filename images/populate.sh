@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Fills a folder with the guest's root: populate.sh ROOT AGENT INIT
+# Fills a folder with the guest's root: populate.sh ROOT AGENT BENCH INIT
 #
 # All programs lie in /usr/bin and all libraries in /usr/lib; the old places are links.
 set -euo pipefail
 
-[[ $# -eq 3 ]] || {
-  echo "usage: populate.sh ROOT AGENT INIT" >&2
+[[ $# -eq 4 ]] || {
+  echo "usage: populate.sh ROOT AGENT BENCH INIT" >&2
   exit 2
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$1 agent=$2 init=$3
+root=$1 agent=$2 bench=$3 init=$4
 
 programs=(
   fio
@@ -78,6 +78,7 @@ install_libraries
 install_busybox
 install_configuration
 install --mode 755 "$agent" "$root/usr/bin/snapbed-agent"
+install --mode 755 "$bench" "$root/usr/bin/snapbed-bench"
 install --mode 755 "$init" "$root/init"
 # The kernel finds it also without init= on its command line; busybox has an init of its own.
 ln --symbolic --force /init "$root/usr/bin/init"

@@ -27,6 +27,7 @@ DiskStatistics parse_disk_statistics(const std::string& text) {
   }
   DiskStatistics statistics;
   statistics.reads = fields[0];
+  statistics.read_sectors = fields[2];
   statistics.writes = fields[4];
   statistics.write_sectors = fields[6];
   statistics.in_flight = fields[8];

@@ -12,6 +12,7 @@ namespace snapbed::agent {
 struct DiskStatistics {
   std::uint64_t reads = 0;  // requests completed
   std::uint64_t writes = 0;
+  std::uint64_t read_sectors = 0;
   std::uint64_t write_sectors = 0;
   std::uint64_t discard_sectors = 0;
   std::uint64_t in_flight = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // snapbed-init: PID 1 of the guest. Mounts what the agent needs, starts it, and ends the machine
-// when it ends. With `snapbed_shell=1` on the kernel's command line it starts a shell instead.
+// when it ends. With `snapbed_shell=1` on the kernel's command line it starts a shell instead,
+// with `snapbed_bench_rounds=N` the benchmark.
 //
 // The agent is a child and not PID 1 itself, so that its death is a line on the console and a
 // power-off, not a kernel panic that looks like the module's.
@@ -72,6 +73,8 @@ void become_agent() {
   ::setenv("DM_DISABLE_UDEV", "1", 1);
   if (std::getenv("snapbed_shell") != nullptr) {
     ::execl("/bin/sh", "sh", "-c", "snapbed-agent --links; exec setsid -c sh", nullptr);
+  } else if (std::getenv("snapbed_bench_rounds") != nullptr) {
+    ::execl("/sbin/snapbed-bench", "snapbed-bench", nullptr);
   } else {
     ::execl("/sbin/snapbed-agent", "snapbed-agent", nullptr);
   }

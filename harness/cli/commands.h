@@ -54,6 +54,15 @@ struct CommonOptions {
   std::optional<std::uint32_t> minutes;  // of `scripts`: begins no batch after them
 };
 
+struct BenchOptions {
+  std::uint32_t rounds = 5;
+  std::uint32_t divide = 1;  // every load so many times shorter
+  std::string only;          // experiments, between commas; empty: all
+  std::filesystem::path disks = "/dev/shm";
+  bool clock = true;
+  bool count = true;
+};
+
 int run(const CommonOptions& options);
 int scripts(const CommonOptions& options);
 int classes(const CommonOptions& options);
@@ -64,6 +73,7 @@ int explain(const CommonOptions& options);
 int print_journal(const CommonOptions& options);
 int shell(const CommonOptions& options);
 int doctor(const CommonOptions& options);
+int bench(const CommonOptions& options, const BenchOptions& bench);
 
 runner::Options run_options(const CommonOptions& options);
 // One libvirt connection for all runs: the embedded driver allows no second. It is put into

@@ -83,6 +83,21 @@ void add_stress(CLI::App& command, CommonOptions& options) {
   command.add_option("--out", options.out, "folder for nights; default out/stress");
 }
 
+void add_bench(CLI::App& command, CommonOptions& options, snapbed::cli::BenchOptions& bench) {
+  command.add_option("--kernel", options.parts.kernel, "kernel image (bzImage)");
+  command.add_option("--module", options.parts.module, "module under test (.ko)");
+  command.add_option("--image", options.parts.image, "root image of the guest (erofs)");
+  command.add_option("--out", options.out, "folder for results");
+  command.add_option("--rounds", bench.rounds, "rounds, paired and interleaved; default: 5")
+      ->check(CLI::Range(1, 100));
+  command.add_option("--divide", bench.divide, "make every load so many times shorter")
+      ->check(CLI::Range(1, 100));
+  command.add_option("--only", bench.only, "experiments, between commas (docs/benchmarks.md)");
+  command.add_option("--disks", bench.disks, "folder in memory for the disks; default: /dev/shm");
+  command.add_flag("!--no-clock", bench.clock, "measure no time");
+  command.add_flag("!--no-count", bench.count, "count no instructions");
+}
+
 // A descriptor that we were started without would be given to the next socket or journal, and what
 // we print would go there.
 void open_standard_descriptors() {
@@ -129,6 +144,9 @@ int main(int argc, char** argv) {
   CLI::App* shell = app.add_subcommand("shell", "a shell in the guest, with the scenario's disks");
   shell->add_option("scenario", options.names, "file or name; default: storm")->expected(0, 1);
   add_parts(*shell, options);
+  snapbed::cli::BenchOptions bench_options;
+  CLI::App* bench = app.add_subcommand("bench", "how fast the module is");
+  add_bench(*bench, options, bench_options);
   CLI::App* doctor = app.add_subcommand("doctor", "what this host can do, and why");
   doctor->add_option("--plugin", options.parts.plugin, "plugin of the recording server");
   doctor->add_option("--out", options.out, "folder for runs");
@@ -148,6 +166,7 @@ int main(int argc, char** argv) {
     if (explain->parsed()) return snapbed::cli::explain(options);
     if (journal->parsed()) return snapbed::cli::print_journal(options);
     if (shell->parsed()) return snapbed::cli::shell(options);
+    if (bench->parsed()) return snapbed::cli::bench(options, bench_options);
     return snapbed::cli::doctor(options);
   } catch (const snapbed::scenario::BadScenario& error) {
     std::cerr << error.what() << "\n";

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the module is to reach, and whether it does. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/summary.h"
+
+namespace snapbed::bench {
+
+struct Goal {
+  std::string what;
+  double bound = 0;
+  bool at_least = false;        // else: at most
+  std::optional<double> value;  // nullopt: not measured
+
+  bool met() const { return value && (at_least ? *value >= bound : *value <= bound); }
+};
+
+std::vector<Goal> goals(const std::vector<Line>& lines, const std::vector<Memory>& memory);
+
+// Names of memory results, shared with the guest.
+inline constexpr const char* kTakeHuge = "take of 16 TiB, beside map and bitmap of lost chunks";
+inline constexpr const char* kTakeHugeAll = "tracked and taken, 16 TiB, all";
+inline constexpr const char* kStateDense = "state of a saved 4 KiB, one in 256 KiB";
+inline constexpr const char* kStateSparse = "state of a saved 4 KiB, one in 16 MiB";
+
+}  // namespace snapbed::bench

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `snapbed bench`: two machines, one after the other: one with two vCPUs by the clock, one with a
+// single vCPU whose instructions QEMU counts. The disks are files in memory that QEMU serves by
+// itself: the recording server's hashing would cost more than what is to be compared.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "bench/report.h"
+#include "cli/commands.h"
+#include "runner/interrupt.h"
+#include "runner/out_folder.h"
+#include "runner/server.h"
+#include "vm/console.h"
+#include "vm/qemu_machine.h"
+
+namespace snapbed::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::minutes kMachineLimit{30};
+constexpr auto kLook = std::chrono::milliseconds(200);
+constexpr std::uint64_t kResultBytes = 1 << 20;
+constexpr std::uint64_t kMiB = 1 << 20;
+
+// A folder for the disks, removed with the object.
+class DiskFolder {
+ public:
+  explicit DiskFolder(const fs::path& parent) {
+    std::string name = (fs::absolute(parent) / "snapbed-bench-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) base::throw_errno("mkdtemp " + name);
+    path_ = name;
+  }
+  ~DiskFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  DiskFolder(const DiskFolder&) = delete;
+  DiskFolder& operator=(const DiskFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+// A sparse file in which every `step` bytes a block of `block` bytes is written: what the host
+// allocates while it is measured would be charged to whoever comes first.
+void make_disk(const fs::path& path, std::uint64_t size, std::uint64_t block, std::uint64_t step,
+               std::uint64_t written) {
+  const base::UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0)
+    base::throw_errno("making " + path.string() + " of " + std::to_string(size) + " bytes");
+  const std::vector<char> bytes(block, 's');
+  for (std::uint64_t at = 0; at + block <= written; at += step)
+    if (::pwrite(file.get(), bytes.data(), block, static_cast<off_t>(at)) !=
+        static_cast<ssize_t>(block))
+      base::throw_errno("filling " + path.string());
+}
+
+void make_disks(const fs::path& folder, const fs::path& module) {
+  make_disk(folder / "origin", bench::kOriginBytes, kMiB, kMiB, bench::kOriginBytes);
+  make_disk(folder / "wide", bench::kWideBytes, 4096, bench::kUnitBytes, bench::kWideBytes);
+  make_disk(folder / "huge", bench::kHugeBytes, 4096, 4096, 0);
+  // As much as dm-snapshot stores for the first touches in chunks of 64 KiB.
+  make_disk(folder / "store", bench::kStoreBytes, kMiB, kMiB, bench::kWideBytes / 4 + 64 * kMiB);
+  make_disk(folder / "results", kResultBytes, 4096, 4096, 0);
+  runner::write_module_disk(module, folder / "module");
+}
+
+vm::MachineConfig machine(const BenchOptions& asked, const runner::Parts& parts,
+                          const fs::path& disks, const fs::path& out, const fs::path& sockets,
+                          bool counted) {
+  vm::MachineConfig config;
+  config.name = "snapbed-" + std::to_string(::getpid());
+  config.kernel = parts.kernel;
+  config.root_image = parts.image;
+  config.firmware = vm::quick_firmware();
+  config.command_line = fmt::format(
+      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 tsc=reliable clocksource=tsc "
+      "snapbed_bench_rounds={} snapbed_bench_divide={} snapbed_bench_counted={:d}{}",
+      asked.rounds, asked.divide, counted,
+      asked.only.empty() ? "" : " snapbed_bench_only=" + asked.only);
+  config.memory_mib = 1024;
+  config.vcpus = counted ? 1 : 2;
+  config.count_instructions = counted;
+  config.console_file = out / (counted ? "console-counted.log" : "console.log");
+  config.work_dir = sockets;
+  for (const char* name : {"origin", "wide", "huge", "store", "results", "module"}) {
+    vm::Disk disk;
+    disk.name = name;
+    disk.file = disks / name;
+    disk.read_only = disk.name == "module";
+    config.disks.push_back(disk);
+  }
+  return config;
+}
+
+bench::Results read_results(const fs::path& disks) {
+  const std::string text = base::read_file(disks / "results");
+  return bench::parse(std::string_view(text).substr(0, text.find('\0')));
+}
+
+void look_at_console(const fs::path& console) {
+  vm::ConsoleParser parser;
+  parser.feed(base::read_file(console));
+  parser.finish();
+  if (!parser.findings().empty())
+    throw std::runtime_error("the guest's kernel complains: " + parser.findings().front().title +
+                             "; see " + console.string());
+}
+
+bench::Results measure(const BenchOptions& asked, const runner::Parts& parts, const fs::path& out,
+                       vm::Guardian& guardian, bool counted) {
+  const char* what = counted ? "counting instructions, 1 vCPU" : "by the clock, 2 vCPUs";
+  const DiskFolder disks(asked.disks);
+  const vm::Guarded guarded_disks = guardian.directory(disks.path());
+  const runner::SocketFolder sockets;
+  const vm::Guarded guarded_sockets = guardian.directory(sockets.path());
+  make_disks(disks.path(), parts.module);
+  const vm::MachineConfig config =
+      machine(asked, parts, disks.path(), out, sockets.path(), counted);
+  const auto guest = vm::make_qemu_machine(config, &guardian);
+  fmt::print("bench: {}, {} rounds\n", what, asked.rounds);
+  std::fflush(stdout);
+  guest->start(base::Deadline::after(std::chrono::seconds(30)));
+  base::wait_until(
+      fmt::format("the guest to measure ({})", what), base::Deadline::after(kMachineLimit),
+      [&] { return !guest->alive() || runner::interrupted(); }, kLook);
+  if (runner::interrupted()) throw std::runtime_error("interrupted");
+  const bench::Results results = read_results(disks.path());
+  look_at_console(config.console_file);
+  if (!results.error.empty()) throw std::runtime_error("in the guest: " + results.error);
+  if (!results.done)
+    throw std::runtime_error("the guest ended before it was done; see " +
+                             config.console_file.string());
+  return results;
+}
+
+}  // namespace
+
+int bench(const CommonOptions& options, const BenchOptions& asked) {
+  runner::require_programs();
+  const runner::Parts parts = runner::find_parts(options.parts, options.program);
+  vm::Guardian guardian = vm::Guardian::start();
+  runner::catch_interrupts();
+  const fs::path out = fs::absolute(options.out) / "bench";
+  fs::create_directories(out);
+  const bench::Results wall =
+      asked.clock ? measure(asked, parts, out, guardian, false) : bench::Results{};
+  const bench::Results counted =
+      asked.count ? measure(asked, parts, out, guardian, true) : bench::Results{};
+  const auto lines = bench::summarize(wall.samples, counted.samples);
+  const auto goals = bench::goals(lines, wall.memory);
+  base::write_file(out / "bench.json", bench::to_json(lines, wall.memory, goals).dump(1) + "\n");
+  fmt::print("{}\n{}\n{}\n{}\n", bench::table(lines), bench::memory_table(wall.memory),
+             bench::goal_table(goals), (out / "bench.json").string());
+  return 0;
+}
+
+}  // namespace snapbed::cli
