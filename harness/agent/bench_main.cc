@@ -214,7 +214,7 @@ void run(ResultDisk& results) {
   const Control control;
   for (std::uint32_t round = 0; round < wish.rounds; ++round)
     run_round(wish, control, round, results);
-  if (!wish.counted && wish.wants("memory")) measure_memory(wish, control, results);
+  if (!wish.counted && wish.wants(bench::kMemoryName)) measure_memory(wish, control, results);
   results.add(bench::done_line());
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <stdexcept>
 
 #include "base/random.h"
@@ -136,6 +137,24 @@ System system_from(const std::string& text) {
 const std::vector<Experiment>& experiments() {
   static const std::vector<Experiment> all = make_experiments();
   return all;
+}
+
+std::string wrong_names(const std::string& only) {
+  std::string known = kMemoryName;
+  std::set<std::string> names = {kMemoryName};
+  for (const Experiment& experiment : experiments()) {
+    names.insert(experiment.name);
+    known += ", " + experiment.name;
+  }
+  std::size_t begin = 0;
+  while (begin <= only.size()) {
+    const std::size_t end = std::min(only.find(',', begin), only.size());
+    const std::string name = only.substr(begin, end - begin);
+    if (!names.contains(name))
+      return "no experiment is called '" + name + "'; expected names between commas of " + known;
+    begin = end + 1;
+  }
+  return "";
 }
 
 std::vector<std::vector<std::uint64_t>> offsets(const Phase& phase, std::uint64_t device_bytes,

@@ -58,6 +58,13 @@ inline constexpr std::uint32_t kUnitBytes = 256 << 10;  // new to every system: 
 
 const std::vector<Experiment>& experiments();
 
+// What may be asked for besides the experiments: the memory a snapshot takes.
+inline constexpr const char* kMemoryName = "memory";
+
+// `only` is names of experiments, or kMemoryName, between commas. One line that says what is wrong
+// with it; empty: nothing. Pure.
+std::string wrong_names(const std::string& only);
+
 // Blocks of the phase as byte offsets, one list per writer. `divide` (>= 1) makes it so many times
 // shorter. Pure.
 std::vector<std::vector<std::uint64_t>> offsets(const Phase& phase, std::uint64_t device_bytes,

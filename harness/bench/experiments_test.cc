@@ -54,6 +54,15 @@ TEST(Experiments, AnImageIsReadFromItsBeginningToItsEnd) {
   EXPECT_EQ(offsets(phase("read-clean"), kOriginBytes, 0, false, 8)[0].size(), 256u);
 }
 
+TEST(Experiments, AWrongNameIsToldAmongTheRightOnes) {
+  EXPECT_EQ(wrong_names("write"), "");
+  EXPECT_EQ(wrong_names("memory,first-touch,read-half"), "");
+  EXPECT_THAT(wrong_names("write,reed-half"),
+              testing::AllOf(testing::HasSubstr("'reed-half'"), testing::HasSubstr("read-half")));
+  EXPECT_NE(wrong_names(""), "");
+  EXPECT_NE(wrong_names("write,"), "");
+}
+
 TEST(Experiments, NobodyIsAlwaysFirst) {
   using enum System;
   EXPECT_THAT(rotated({bare, dm4, dm64}, 0), testing::ElementsAre(bare, dm4, dm64));

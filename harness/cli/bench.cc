@@ -8,14 +8,18 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "bench/report.h"
 #include "cli/commands.h"
+#include "runner/command_line.h"
 #include "runner/interrupt.h"
+#include "runner/live_line.h"
 #include "runner/out_folder.h"
 #include "runner/server.h"
 #include "vm/console.h"
@@ -26,8 +30,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::minutes kMachineLimit{30};
-constexpr auto kLook = std::chrono::milliseconds(200);
+constexpr std::chrono::minutes kResultLimit{5};  // without any new result
+constexpr auto kLook = std::chrono::milliseconds(500);
 constexpr std::uint64_t kResultBytes = 1 << 20;
 constexpr std::uint64_t kMiB = 1 << 20;
 
@@ -83,11 +87,12 @@ vm::MachineConfig machine(const BenchOptions& asked, const runner::Parts& parts,
   config.kernel = parts.kernel;
   config.root_image = parts.image;
   config.firmware = vm::quick_firmware();
-  config.command_line = fmt::format(
-      "console=ttyS0 root=/dev/vda rootfstype=erofs ro panic=-1 tsc=reliable clocksource=tsc "
-      "snapbed_bench_rounds={} snapbed_bench_divide={} snapbed_bench_counted={:d}{}",
-      asked.rounds, asked.divide, counted,
-      asked.only.empty() ? "" : " snapbed_bench_only=" + asked.only);
+  std::vector<std::string> arguments = {"tsc=reliable", "clocksource=tsc",
+                                        fmt::format("snapbed_bench_rounds={}", asked.rounds),
+                                        fmt::format("snapbed_bench_divide={}", asked.divide),
+                                        fmt::format("snapbed_bench_counted={:d}", counted)};
+  if (!asked.only.empty()) arguments.push_back("snapbed_bench_only=" + asked.only);
+  config.command_line = runner::guest_command_line(arguments);
   config.memory_mib = 1024;
   config.vcpus = counted ? 1 : 2;
   config.count_instructions = counted;
@@ -117,6 +122,34 @@ void look_at_console(const fs::path& console) {
                              "; see " + console.string());
 }
 
+// Where the guest is, by what it measured last.
+std::string place(const BenchOptions& asked, const bench::Results& results) {
+  if (!results.memory.empty()) return "memory of snapshots";
+  if (results.samples.empty()) return "booting";
+  const bench::Sample& last = results.samples.back();
+  return fmt::format("round {} of {}: {} with {}", last.round + 1, asked.rounds, last.row,
+                     bench::to_string(last.system));
+}
+
+// Until the machine has ended. Throws when it stops giving results.
+void wait_for_results(const BenchOptions& asked, const fs::path& disks, const std::string& what,
+                      vm::Machine& guest) {
+  runner::LiveLine live("bench, " + what);
+  std::size_t known = 0;
+  base::Deadline deadline = base::Deadline::after(kResultLimit);
+  while (guest.alive() && !runner::interrupted()) {
+    const bench::Results results = read_results(disks);
+    const std::size_t count = results.samples.size() + results.memory.size();
+    if (count > known) deadline = base::Deadline::after(kResultLimit);
+    known = count;
+    live.show_text(place(asked, results),
+                   results.samples.empty() ? 0 : results.samples.back().round + 1);
+    if (deadline.passed())
+      throw deadline.error("a result after \"" + place(asked, results) + "\" (" + what + ")");
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
 bench::Results measure(const BenchOptions& asked, const runner::Parts& parts, const fs::path& out,
                        vm::Guardian& guardian, bool counted) {
   const char* what = counted ? "counting instructions, 1 vCPU" : "by the clock, 2 vCPUs";
@@ -128,12 +161,8 @@ bench::Results measure(const BenchOptions& asked, const runner::Parts& parts, co
   const vm::MachineConfig config =
       machine(asked, parts, disks.path(), out, sockets.path(), counted);
   const auto guest = vm::make_qemu_machine(config, &guardian);
-  fmt::print("bench: {}, {} rounds\n", what, asked.rounds);
-  std::fflush(stdout);
   guest->start(base::Deadline::after(std::chrono::seconds(30)));
-  base::wait_until(
-      fmt::format("the guest to measure ({})", what), base::Deadline::after(kMachineLimit),
-      [&] { return !guest->alive() || runner::interrupted(); }, kLook);
+  wait_for_results(asked, disks.path(), what, *guest);
   if (runner::interrupted()) throw std::runtime_error("interrupted");
   const bench::Results results = read_results(disks.path());
   look_at_console(config.console_file);

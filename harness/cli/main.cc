@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "bench/experiments.h"
 #include "cli/commands.h"
 #include "scenario/words.h"
 
@@ -92,10 +93,12 @@ void add_bench(CLI::App& command, CommonOptions& options, snapbed::cli::BenchOpt
       ->check(CLI::Range(1, 100));
   command.add_option("--divide", bench.divide, "make every load so many times shorter")
       ->check(CLI::Range(1, 100));
-  command.add_option("--only", bench.only, "experiments, between commas (docs/benchmarks.md)");
-  command.add_option("--disks", bench.disks, "folder in memory for the disks; default: /dev/shm");
-  command.add_flag("!--no-clock", bench.clock, "measure no time");
-  command.add_flag("!--no-count", bench.count, "count no instructions");
+  command.add_option("--only", bench.only, "experiments, between commas (docs/benchmarks.md)")
+      ->check([](const std::string& text) { return snapbed::bench::wrong_names(text); });
+  command.add_option("--disks", bench.disks, "folder in memory for the disks; default: /dev/shm")
+      ->check(CLI::ExistingDirectory);
+  CLI::Option* no_clock = command.add_flag("!--no-clock", bench.clock, "measure no time");
+  command.add_flag("!--no-count", bench.count, "count no instructions")->excludes(no_clock);
 }
 
 // A descriptor that we were started without would be given to the next socket or journal, and what

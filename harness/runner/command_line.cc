@@ -23,11 +23,11 @@ constexpr std::array<std::string_view, 9> kAlways = {
 
 }  // namespace
 
-std::string guest_command_line(const scenario::Scenario& scenario) {
+std::string guest_command_line(const std::vector<std::string>& arguments) {
   std::string line;
   for (const std::string_view argument : kAlways)
     line.append(line.empty() ? "" : " ").append(argument);
-  for (const std::string& argument : scenario.kernel_arguments) line.append(" ").append(argument);
+  for (const std::string& argument : arguments) line.append(" ").append(argument);
   return line;
 }
 

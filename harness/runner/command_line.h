@@ -3,12 +3,11 @@
 #pragma once
 
 #include <string>
-
-#include "scenario/scenario.h"
+#include <vector>
 
 namespace snapbed::runner {
 
-// What each guest gets, then the arguments that `scenario` asks for. Pure.
-std::string guest_command_line(const scenario::Scenario& scenario);
+// What each guest gets, then `arguments`. Pure.
+std::string guest_command_line(const std::vector<std::string>& arguments);
 
 }  // namespace snapbed::runner
