@@ -63,7 +63,7 @@ std::int64_t used_bytes() {
 
 Moved moved(dev_t disk) {
   const DiskStatistics now = read_disk_statistics(disk);
-  return {now.read_sectors * kSectorSize, now.write_sectors * kSectorSize};
+  return {now.read_sectors * kSectorSize, now.write_sectors * kSectorSize, now.reads + now.writes};
 }
 
 }  // namespace snapbed::agent

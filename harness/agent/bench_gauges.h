@@ -29,6 +29,7 @@ std::int64_t used_bytes();
 struct Moved {
   std::uint64_t read_bytes = 0;
   std::uint64_t written_bytes = 0;
+  std::uint64_t requests = 0;
 };
 // To and from a disk since boot.
 Moved moved(dev_t disk);

@@ -138,6 +138,8 @@ Sample measure(const Wish& wish, const Phase& phase, System system, std::uint32_
   sample.p99_ns = result.p99_ns;
   sample.instructions = after - before;
   sample.copied_bytes = phase.write ? origin_after.read_bytes - origin_before.read_bytes : 0;
+  sample.requests =
+      origin_after.requests - origin_before.requests + store_after.requests - store_before.requests;
   sample.moved_bytes = origin_after.read_bytes - origin_before.read_bytes +
                        origin_after.written_bytes - origin_before.written_bytes +
                        store_after.read_bytes - store_before.read_bytes +
@@ -175,7 +177,8 @@ void measure_take(const Control& control, ResultDisk& results) {
   }
   agent::remove_tracker(control, disk);
   std::sort(used.begin(), used.end());
-  results.add(bench::to_line(bench::Memory{bench::kTakeHugeAll, used[kTries / 2], 1}));
+  results.add(bench::to_line(
+      bench::Memory{bench::kTakeHugeAll, used[kTries / 2], bench::kHugeBytes >> 40U}));
   results.add(
       bench::to_line(bench::Memory{bench::kTakeHuge, used[kTries / 2] - kMaps - kLostBitmap, 1}));
 }

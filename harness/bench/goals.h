@@ -23,7 +23,7 @@ std::vector<Goal> goals(const std::vector<Line>& lines, const std::vector<Memory
 
 // Names of memory results, shared with the guest.
 inline constexpr const char* kTakeHuge = "take of 16 TiB, beside map and bitmap of lost chunks";
-inline constexpr const char* kTakeHugeAll = "tracked and taken, 16 TiB, all";
+inline constexpr const char* kTakeHugeAll = "tracked and taken, each TiB of 16";
 inline constexpr const char* kStateDense = "state of a saved 4 KiB, one in 256 KiB";
 inline constexpr const char* kStateSparse = "state of a saved 4 KiB, one in 16 MiB";
 

@@ -49,6 +49,7 @@ json to_json(const Line& line) {
               {"instructions_per_io", measured(line.instructions)},
               {"instructions_ratio_to_bare", spread_json(line.instructions_ratio)},
               {"bytes_moved_per_byte", measured(line.moved_per_byte)},
+              {"requests_per_io", measured(line.requests_per_operation)},
               {"copies_per_io", line.copies_per_operation}};
   if (is_read(line))
     row["bytes_per_s"] =
@@ -61,18 +62,19 @@ json to_json(const Line& line) {
 }  // namespace
 
 std::string table(const std::vector<Line>& lines) {
-  constexpr const char* kFormat = "{:<13}{:<18}{:>12} {:<18}{:>8}{:>9}{:>9}{:>7}{:>8} {:<20}\n";
+  constexpr const char* kFormat =
+      "{:<13}{:<18}{:>12} {:<18}{:>8}{:>9}{:>9}{:>7}{:>6}{:>8} {:<20}\n";
   std::string text = fmt::format(kFormat, "row", "system", "speed", " of bare", "settled", "p50 us",
-                                 "p99 us", "moved", "insn/IO", " of bare");
+                                 "p99 us", "moved", "reqs", "insn/IO", " of bare");
   const std::string* last = nullptr;
   for (const Line& line : lines) {
     const bool first = last == nullptr || *last != line.row;
     last = &line.row;
-    text +=
-        fmt::format(kFormat, first ? line.row : "", to_string(line.system), speed(line),
-                    " " + ratio(line.ratio, 2), number(line.settled_ratio, 2),
-                    number(line.p50_us, 0), number(line.p99_us, 0), number(line.moved_per_byte, 2),
-                    number(line.instructions, 0), " " + ratio(line.instructions_ratio, 3));
+    text += fmt::format(kFormat, first ? line.row : "", to_string(line.system), speed(line),
+                        " " + ratio(line.ratio, 2), number(line.settled_ratio, 2),
+                        number(line.p50_us, 0), number(line.p99_us, 0),
+                        number(line.moved_per_byte, 2), number(line.requests_per_operation, 2),
+                        number(line.instructions, 0), " " + ratio(line.instructions_ratio, 3));
   }
   return text;
 }

@@ -24,8 +24,8 @@ std::vector<Line> lines() {
 TEST(Report, EveryRowHasItsKeys) {
   const auto json = to_json(lines(), {{"state", 30, 2}}, goals({}, {}));
   ASSERT_EQ(json["rows"].size(), 2u);
-  for (const char* key :
-       {"name", "ratio_to_bare", "p50_us", "p99_us", "instructions_per_io", "bytes_moved_per_byte"})
+  for (const char* key : {"name", "ratio_to_bare", "p50_us", "p99_us", "instructions_per_io",
+                          "bytes_moved_per_byte", "requests_per_io"})
     for (const auto& row : json["rows"]) EXPECT_TRUE(row.contains(key)) << key;
   EXPECT_EQ(json["rows"][0]["name"], "mixed/blksnap");
   EXPECT_EQ(json["rows"][0]["iops"], 5000);

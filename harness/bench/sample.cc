@@ -22,6 +22,7 @@ Sample sample_from(const json& line) {
   sample.instructions = line.at("instructions");
   sample.moved_bytes = line.at("moved_bytes");
   sample.copied_bytes = line.at("copied_bytes");
+  sample.requests = line.at("requests");
   return sample;
 }
 
@@ -53,7 +54,8 @@ std::string to_line(const Sample& sample) {
               {"p99_ns", sample.p99_ns},
               {"instructions", sample.instructions},
               {"moved_bytes", sample.moved_bytes},
-              {"copied_bytes", sample.copied_bytes}}
+              {"copied_bytes", sample.copied_bytes},
+              {"requests", sample.requests}}
              .dump() +
          "\n";
 }

@@ -25,6 +25,7 @@ struct Sample {
   std::uint64_t instructions = 0;  // of the guest, kernel and load, until settled; 0: not counted
   std::uint64_t moved_bytes = 0;   // to and from the virtual disks
   std::uint64_t copied_bytes = 0;  // of that, old data read from the origin
+  std::uint64_t requests = 0;      // that they were moved by
   bool operator==(const Sample&) const = default;
 };
 

@@ -9,7 +9,7 @@ namespace snapbed::bench {
 namespace {
 
 TEST(Sample, ComesBackFromItsLine) {
-  const Sample sample{"mixed", System::dm64, 4, 20000, 81920000, 123, 456, 7, 8, 9, 10, 11};
+  const Sample sample{"mixed", System::dm64, 4, 20000, 81920000, 123, 456, 7, 8, 9, 10, 11, 12};
   const Memory memory{"state", -5, 3};
   const Results results = parse(to_line(sample) + to_line(memory) + done_line());
   ASSERT_EQ(results.samples.size(), 1u);

@@ -65,6 +65,9 @@ void add_wall(const Samples& samples, const Samples& bare, Line& line) {
   line.moved_per_byte = median_of(samples, [](const Sample& s) {
     return static_cast<double>(s.moved_bytes) / static_cast<double>(s.bytes);
   });
+  line.requests_per_operation = median_of(samples, [](const Sample& s) {
+    return static_cast<double>(s.requests) / static_cast<double>(s.operations);
+  });
   line.copies_per_operation = median_of(samples, [](const Sample& s) {
     return static_cast<double>(s.copied_bytes) / 4096 / static_cast<double>(s.operations);
   });

@@ -31,6 +31,7 @@ struct Line {
   double p50_us = 0;
   double p99_us = 0;
   double moved_per_byte = 0;
+  double requests_per_operation = 0;  // of all disks
   double copies_per_operation = 0;   // blocks of 4 KiB of old data read
   std::optional<Spread> ratio = {};  // of the speed to that of the bare device
   double settled_ratio = 0;

@@ -19,6 +19,7 @@ Sample sample(System system, std::uint32_t round, std::uint64_t ns, std::uint64_
   one.p99_ns = 9000;
   one.moved_bytes = 4096000 * 3;
   one.copied_bytes = 2048000;
+  one.requests = 3500;
   one.instructions = instructions;
   return one;
 }
@@ -48,6 +49,7 @@ TEST(Summary, RatiosArePairedWithinARound) {
   EXPECT_EQ(line->rounds, 3u);
   EXPECT_DOUBLE_EQ(line->operations_per_s.median, 500'000);
   EXPECT_DOUBLE_EQ(line->moved_per_byte, 3);
+  EXPECT_DOUBLE_EQ(line->requests_per_operation, 3.5);
   EXPECT_DOUBLE_EQ(line->copies_per_operation, 0.5);
   EXPECT_DOUBLE_EQ(line->p50_us, 2);
   EXPECT_FALSE(line->instructions_ratio.has_value());
