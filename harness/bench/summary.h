@@ -32,8 +32,8 @@ struct Line {
   double p99_us = 0;
   double moved_per_byte = 0;
   double requests_per_operation = 0;  // of all disks
-  double copies_per_operation = 0;   // blocks of 4 KiB of old data read
-  std::optional<Spread> ratio = {};  // of the speed to that of the bare device
+  double copies_per_operation = 0;    // blocks of 4 KiB of old data read
+  std::optional<Spread> ratio = {};   // of the speed to that of the bare device
   double settled_ratio = 0;
   double instructions = 0;                        // of an operation; 0: not counted
   std::optional<Spread> instructions_ratio = {};  // to the bare device
