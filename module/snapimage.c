@@ -121,7 +121,7 @@ static int name_disk(struct gendisk *disk, struct snapimage *image, int minor)
 	disk->major = image_major;
 	disk->first_minor = minor;
 	disk->minors = 1;
-	disk->flags |= GENHD_FL_NO_PART;
+	disk->flags |= GENHD_FL_NO_PART | GENHD_FL_KEEP_SIZE;
 	disk->fops = &snapimage_ops;
 	disk->private_data = image;
 	snprintf(disk->disk_name, DISK_NAME_LEN, BLK_SNAP_IMAGE_NAME "%d",
@@ -190,12 +190,9 @@ void snapimage_end(struct snapimage *image)
 void snapimage_destroy(struct snapimage *image)
 {
 	struct gendisk *disk = image->disk;
-	sector_t capacity = get_capacity(disk);
 
 	set_state(image, IMAGE_ENDED);
 	del_gendisk(disk);
-	/* Files still open get errors then, and not the end of the device. */
-	set_capacity(disk, capacity);
 	put_disk(disk);
 }
 
