@@ -13,9 +13,13 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <sstream>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -40,6 +44,51 @@ namespace {
 void adopt_orphans() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) base::throw_errno("becoming the parent of orphans");
 }
+
+// A dead QEMU that became our child when its parent ended. One that libvirt itself has started and
+// will wait for is still in our session.
+bool is_dead_orphan(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const auto paren = line.rfind(") Z ");
+  if (paren == line.npos || line.find("(qemu-") == line.npos) return false;
+  std::istringstream rest(line.substr(paren + 4));
+  pid_t parent = 0;
+  pid_t group = 0;
+  pid_t session = 0;
+  rest >> parent >> group >> session;
+  return parent == ::getpid() && session != ::getsid(0);
+}
+
+void collect_dead_orphans() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    const auto pid = static_cast<pid_t>(std::stol(name));
+    if (is_dead_orphan(pid)) ::waitpid(pid, nullptr, WNOHANG);
+  }
+}
+
+// Collects, until it goes, every QEMU that dies: one that is only asked what it can do, and one
+// that ends while it starts. We are their parent, and libvirt waits (40 s for each) for them to be
+// gone.
+class Collector {
+ public:
+  Collector()
+      : thread_([this](const std::stop_token& stop) {
+          std::unique_lock lock(mutex_);
+          const auto look = std::chrono::milliseconds(50);
+          while (!over_.wait_for(lock, stop, look, [&] { return stop.stop_requested(); }))
+            collect_dead_orphans();
+        }) {}
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any over_;
+  std::jthread thread_;  // the last member: it uses the others
+};
 
 // libvirt's default event loop, run by a thread of ours until this value goes. The embedded driver
 // does nothing without one.
@@ -83,6 +132,8 @@ class LibvirtConnection {
     if (root_) adopt_orphans();
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});  // errors are thrown, not printed
     loop_.emplace();
+    std::optional<Collector> collector;
+    if (root_) collector.emplace();
     connection_ = virConnectOpen(uri.c_str());
     if (connection_ == nullptr) fail("opening " + uri);
   }
@@ -102,26 +153,6 @@ class LibvirtConnection {
 };
 
 namespace {
-
-// Collects a QEMU that dies while it starts: we are its parent, and libvirt waits (80 s, seen) for
-// it to be gone. Goes when the start is over; the machine itself collects from then on.
-class Collector {
- public:
-  explicit Collector(const std::filesystem::path& pid_file)
-      : thread_([this, pid_file](const std::stop_token& stop) {
-          std::unique_lock lock(mutex_);
-          const auto look = std::chrono::milliseconds(50);
-          while (!over_.wait_for(lock, stop, look, [&] { return stop.stop_requested(); })) {
-            pid_t pid = -1;
-            if (std::ifstream(pid_file) >> pid && pid > 0) ::waitpid(pid, nullptr, WNOHANG);
-          }
-        }) {}
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any over_;
-  std::jthread thread_;  // the last member: it uses the others
-};
 
 class LibvirtMachine : public Machine {
  public:
@@ -176,7 +207,7 @@ void LibvirtMachine::start(const base::Deadline& deadline) {
   const unsigned flags = connection_->root() ? 0 : VIR_DOMAIN_START_AUTODESTROY;
   {
     std::optional<Collector> collector;
-    if (connection_->root()) collector.emplace(connection_->root()->pid_file(config_.name));
+    if (connection_->root()) collector.emplace();
     domain_ = virDomainCreateXML(connection_->get(), domain_xml(config_).c_str(), flags);
   }
   if (domain_ == nullptr) fail("starting machine " + config_.name);
