@@ -102,6 +102,8 @@ LibvirtRoot LibvirtRoot::take(const fs::path& cache, Guardian* guardian) {
     if (guardian != nullptr) {
       root.guarded_lock_ = guardian->held_open(root.lock_.get());
       root.guarded_machines_ = guardian->matching("qemu-", path.string() + "/");
+      root.guarded_run_ = guardian->directory(path / "run");
+      root.guarded_lib_ = guardian->directory(path / "lib");
     }
     sweep(path);
     inherit_capabilities(cache, path);

@@ -34,6 +34,8 @@ class LibvirtRoot {
   base::UniqueFd lock_;
   Guarded guarded_lock_;
   Guarded guarded_machines_;
+  Guarded guarded_run_;
+  Guarded guarded_lib_;
 };
 
 // The driver's configuration, ROOT/etc/qemu.conf.

@@ -228,6 +228,19 @@ TEST(LibvirtMachine, AResetEndsIt) {
             "ok");
 }
 
+// To learn what QEMU can do, libvirt starts one, ends it and waits until it is gone.
+TEST(LibvirtMachine, ANewRootDoesNotWaitForQemusThatAreGone) {
+  const Folder folder;
+  EXPECT_EQ(in_child([&] {
+              const auto host = LibvirtHost::embedded(folder.path / "l", nullptr);
+              const auto machine = host.machine(config_in(folder, Then::stop));
+              machine->start(Deadline::after(seconds(120)));
+              const std::string log = base::read_file(host.root() / "libvirt.log");
+              if (log.find("Failed to terminate") != log.npos) throw std::runtime_error(log);
+            }),
+            "ok");
+}
+
 TEST(LibvirtMachine, AKilledHarnessLeavesNoVmAndAUsableRoot) {
   const Folder folder;
   int fds[2];
@@ -255,12 +268,15 @@ TEST(LibvirtMachine, AKilledHarnessLeavesNoVmAndAUsableRoot) {
   ::close(fds[0]);
   said.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   ASSERT_THAT(said, testing::StartsWith("/"));
+  const std::filesystem::path root = said.substr(0, said.find(' '));
   const std::string name = said.substr(said.find(' ') + 1);
   EXPECT_EQ(find_processes("qemu-", name).size(), 1u);
   ::kill(harness, SIGKILL);
   ::waitpid(harness, nullptr, 0);
   wait_until("the VM to die with its harness", Deadline::after(kGuardianLimit),
              [&] { return find_processes("qemu-", name).empty(); });
+  wait_until("the sockets of its VM to go", Deadline::after(kGuardianLimit),
+             [&] { return !exists(root / "lib") && !exists(root / "run"); });
   EXPECT_EQ(in_child([&] {
               Guardian guardian = Guardian::start();
               const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
