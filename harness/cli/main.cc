@@ -11,6 +11,7 @@
 
 #include "bench/experiments.h"
 #include "cli/commands.h"
+#include "runner/parts.h"
 #include "scenario/words.h"
 
 namespace {
@@ -172,6 +173,9 @@ int main(int argc, char** argv) {
     if (bench->parsed()) return snapbed::cli::bench(options, bench_options);
     return snapbed::cli::doctor(options);
   } catch (const snapbed::scenario::BadScenario& error) {
+    std::cerr << error.what() << "\n";
+    return snapbed::cli::kBadInput;
+  } catch (const snapbed::runner::PartRefused& error) {
     std::cerr << error.what() << "\n";
     return snapbed::cli::kBadInput;
   } catch (const std::exception& error) {

@@ -17,22 +17,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
+[[noreturn]] void refuse(bool given, const std::string& what) {
+  if (given) throw PartRefused(what);
+  throw PartMissing(what);
+}
+
 fs::path find_part(const std::string& what, const fs::path& wanted, const char* variable,
                    const std::string& option, const fs::path& built) {
   fs::path path = wanted;
   std::string origin = option;
+  bool given = true;
   if (path.empty()) {
     if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') {
       path = value;
       origin = variable;
     } else {
+      given = false;
       path = built;
       origin = fmt::format("the build tree; `make` builds it, {} names another", option);
     }
   }
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored))
-    throw PartMissing(fmt::format("the {} {} is not there (from {})", what, path.string(), origin));
+    refuse(given, fmt::format("the {} {} is not there (from {})", what, path.string(), origin));
   return fs::absolute(path);
 }
 
@@ -46,17 +53,19 @@ bool holds(const fs::path& path, std::streamoff at, const std::string& wanted) {
   return in && bytes == wanted;
 }
 
-void require_kinds(const Parts& parts) {
+void require_kinds(const Parts& parts, const fs::path& made) {
+  const auto given = [&](const fs::path& part) { return part.parent_path() != fs::absolute(made); };
   const std::string elf =
       "\x7f"
       "ELF";
   if (!holds(parts.kernel, 0x202, "HdrS") && !holds(parts.kernel, 0, elf))
-    throw PartMissing(
-        fmt::format("the kernel {} is no kernel: neither bzImage nor ELF, or unreadable",
-                    parts.kernel.string()));
+    refuse(given(parts.kernel),
+           fmt::format("the kernel {} is no kernel: neither bzImage nor ELF, or unreadable",
+                       parts.kernel.string()));
   if (!holds(parts.module, 0, elf))
-    throw PartMissing(fmt::format("the module {} is no module: not an ELF file, or unreadable",
-                                  parts.module.string()));
+    refuse(given(parts.module),
+           fmt::format("the module {} is no module: not an ELF file, or unreadable",
+                       parts.module.string()));
 }
 
 }  // namespace
@@ -72,7 +81,7 @@ Parts find_parts(const Parts& wanted, const fs::path& program, const std::string
       find_part("root image", wanted.image, "SNAPBED_IMAGE", "--image", made / "root.erofs");
   parts.plugin = find_part("server plugin", wanted.plugin, "SNAPBED_PLUGIN", "--plugin",
                            build / "harness/recorder/nbdkit-snapbed-plugin.so");
-  require_kinds(parts);
+  require_kinds(parts, made);
   return parts;
 }
 

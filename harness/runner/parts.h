@@ -15,6 +15,13 @@ class PartMissing : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The same of a part that an option or a variable names: bad input, where the other is a broken
+// testbed.
+class PartRefused : public PartMissing {
+ public:
+  using PartMissing::PartMissing;
+};
+
 struct Parts {
   std::filesystem::path kernel;
   std::filesystem::path module;
@@ -27,12 +34,12 @@ struct Parts {
 // SNAPBED_PLUGIN, then from what `make` leaves beside the program: BUILD/artifacts/bzImage,
 // blksnap.ko, root.erofs and BUILD/harness/recorder/nbdkit-snapbed-plugin.so, with BUILD two
 // folders above the folder of `program`; `module_file` is the name there. Paths come back absolute.
-// Throws PartMissing.
+// Throws PartMissing, and PartRefused.
 Parts find_parts(const Parts& wanted, const std::filesystem::path& program,
                  const std::string& module_file = "blksnap.ko");
 
 // The module that puts pauses into the module under test: `wanted`, SNAPBED_AMPLIFIER or
-// BUILD/artifacts/snapbed_amplifier.ko. Absolute. Throws PartMissing.
+// BUILD/artifacts/snapbed_amplifier.ko. Absolute. Throws as find_parts() does.
 std::filesystem::path find_amplifier(const std::filesystem::path& wanted,
                                      const std::filesystem::path& program);
 

@@ -57,6 +57,7 @@ TEST_F(PartsTest, SaysWhatIsNoKernelAndNoModule) {
   parts_.kernel = folder_ / "kernel";
   parts_.module = folder_ / "kernel";
   EXPECT_THAT(refusal(), ::testing::HasSubstr("kernel is no module"));
+  EXPECT_THROW(find_parts(parts_, "/nonexistent/harness/cli/snapbed"), PartRefused);
 }
 
 TEST_F(PartsTest, SaysWhatIsMissing) {
