@@ -23,13 +23,15 @@ run_logged() {
   fi
 }
 
-# build_mutant PATCH FOLDER KERNEL: the module with a known bug, as FOLDER/blksnap.ko. What is put back of
-# the mutant before gets the present time: with its old one make would take that mutant's object for newer.
+# build_mutant PATCH FOLDER KERNEL [--kunit]: the module with a known bug, or its suites, as FOLDER/blksnap.ko.
+# What is put back of the mutant before gets the present time: with its old one make would take that mutant's
+# object for newer.
 build_mutant() {
   local patch=$1 folder=$2 kernel=$3
+  shift 3
   mkdir --parents "$folder"
   rsync --recursive --checksum --delete "$repository/module/" "$folder/source/" || return
   patch --directory "$folder/source" --strip=1 --force --fuzz=0 --silent <"$patch" >"$folder/patch.log" 2>&1 ||
     die "$patch does not apply to module/: $(head --lines=1 "$folder/patch.log")"
-  MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$kernel" --source "$folder/source" --output "$folder/blksnap.ko"
+  MODULE_MAKE="W=0" "$repository/ci/module.sh" --kernel "$kernel" --source "$folder/source" --output "$folder/blksnap.ko" "$@"
 }

@@ -7,8 +7,9 @@
 #
 # NAME is the beginning of a mutant's file name. --check-only: those whose header says "Check: yes".
 # Each of the jobs (2) keeps a copy of the module of its own, so only what a patch changes is compiled.
-# A race may need more than one seed: up to five are tried, and the table says how many it took. A
-# mutant whose header says "Equivalent: why" changes nothing that can be seen: it is listed apart.
+# A race may need more than one seed: up to five are tried, and the table says how many it took. A mutant
+# whose header says "Variant: debug" is built for that kernel and runs on it; one whose header says
+# "Equivalent: why" changes nothing that can be seen: it is listed apart.
 # Prints a table; writes out/mutants.json; exit status 1 when a mutant was missed.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -50,19 +51,29 @@ failed_check() {
   done
 }
 
+# The folder of the kernel that a mutant is built for: what `make all` has built, or a variant by name.
+kernel_of() {
+  if [[ -n $1 ]]; then "$repository/ci/kernel.sh" --variant "$1"; else readlink "$artifacts/kernel"; fi
+}
+
 # try_mutant PATCH FOLDER: a row of the table, and the same for the summary in $out/NAME.row.
 try_mutant() {
-  local patch=$1 folder=$2 name scenario cycles checks by='' miss=MISSED used=0 seed status begin=$SECONDS
+  local patch=$1 folder=$2 name scenario cycles checks variant kernel suites=() by='' miss=MISSED used=0 seed status begin=$SECONDS
   name=$(basename "$patch" .patch)
   scenario=$(header "$patch" Scenario)
   cycles=$(header "$patch" Cycles)
   read -ra checks <<<"$(header "$patch" Checks)"
+  variant=$(header "$patch" Variant)
+  kernel=$(kernel_of "$variant")
+  [[ $scenario != kunit ]] || suites=(--kunit)
+  # Objects of one kernel are of no use to another.
+  folder+=${variant:+-$variant}${suites[*]:+-kunit}
   # One that does not build is missed like any other, and no reason to leave the rest untried.
-  if (build_mutant "$patch" "$folder" "$(readlink "$artifacts/kernel")"); then
+  if (build_mutant "$patch" "$folder" "$kernel" "${suites[@]}"); then
     for seed in "${seeds[@]}"; do
       used=$((used + 1)) status=0
       "$snapbed" run "$scenario" --seed "$seed" ${cycles:+--cycles "$cycles"} --out "$out/$name" \
-        --module "$folder/blksnap.ko" >"$out/$name.log" 2>&1 || status=$?
+        ${variant:+--kernel "$kernel/bzImage"} --module "$folder/blksnap.ko" >"$out/$name.log" 2>&1 || status=$?
       ((status == 1)) && by=$(failed_check "$out/$name/$scenario/$seed/verdict.json" "${checks[@]}")
       [[ -z $by ]] || break
     done
