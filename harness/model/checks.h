@@ -10,6 +10,8 @@ namespace snapbed::model {
 
 // Runs first: it narrows Window::feasible of the snapshots it judges, which others build upon.
 void check_cut(Facts& facts, Report& report);
+// Its part about storage on the captured device.
+void judge_hidden(const Facts& facts, std::size_t snapshot, CheckResult& result);
 void check_twice(const Facts& facts, Report& report);
 void check_map(const Facts& facts, Report& report);
 void check_chain(const Facts& facts, Report& report);

@@ -676,7 +676,7 @@ void check_cut(Facts& facts, Report& report) {
   CheckResult& result = report.checks["cut"];
   for (const char* counter :
        {"devices", "sectors_judged", "versions", "quiet_instants", "writes_across_take",
-        "feasible_instants", "bad_sectors", "image_sectors", "ledger_bounds"}) {
+        "feasible_instants", "bad_sectors", "image_sectors", "hidden_sectors", "ledger_bounds"}) {
     result.exercised[counter] += 0;
   }
   CheckResult unreported;  // an older cycle is judged again only to know its P
@@ -688,6 +688,7 @@ void check_cut(Facts& facts, Report& report) {
     Cut cut(facts, i, reported ? result : unreported);
     if (facts.expectations.strict) {
       cut.judge_strict();
+      judge_hidden(facts, i, reported ? result : unreported);
     } else {
       cut.judge_causal();
     }

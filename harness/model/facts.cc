@@ -99,7 +99,8 @@ void Facts::make_window(std::size_t index) {
     for (const Snapshot& owner : history.snapshots) {
       if (owner.destroyed < snapshot.take_called) continue;
       for (const StorageRange& range : owner.storage) {
-        if (range.disk != snapshot.places[p].disk || range.from > snapshot.destroyed) continue;
+        if (!range.ok || range.disk != snapshot.places[p].disk || range.from > snapshot.destroyed)
+          continue;
         window.exempt[p].add(range.first, range.count);
       }
     }

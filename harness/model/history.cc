@@ -252,10 +252,10 @@ class Teller {
 
   void tell_append(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
     snapshot.appends.push_back(run.called);
-    add_storage(snapshot, step.args, run.called, !run.finished() || run.result == 0);
+    add_storage(snapshot, step.args, run.called, run.returned, !run.finished() || run.result == 0);
   }
 
-  void add_storage(Snapshot& snapshot, const json& from, Stamp stamp, bool ok) {
+  void add_storage(Snapshot& snapshot, const json& from, Stamp stamp, Stamp returned, bool ok) {
     const Place& place = history_.place(from.at("device").get<std::string>());
     for (const json& range : from.at("ranges")) {
       const plan::Range part = inside(range, place);
@@ -265,7 +265,12 @@ class Teller {
         throw BrokenRecord(
             fmt::format("{} sectors of {} are appended at once", part.count, place.device));
       }
-      snapshot.storage.push_back({place.disk, place.first + part.first, part.count, stamp, ok});
+      snapshot.storage.push_back({.disk = place.disk,
+                                  .first = place.first + part.first,
+                                  .count = part.count,
+                                  .from = stamp,
+                                  .returned = returned,
+                                  .ok = ok});
     }
   }
 
@@ -441,14 +446,16 @@ class Teller {
     Snapshot& snapshot = named(placed);
     snapshot.appends.push_back(placed.end);
     pending_[snapshot.name] = snapshot.storage.size();
-    add_storage(snapshot, placed.text, placed.end, true);
+    add_storage(snapshot, placed.text, placed.end, kNever, true);
   }
 
   void tell_append_end(const PlacedMark& placed) {
-    if (placed.text.at("result").get<std::int64_t>() == 0) return;
+    const bool ok = placed.text.at("result").get<std::int64_t>() == 0;
     Snapshot& snapshot = named(placed);
-    for (std::size_t i = pending_[snapshot.name]; i < snapshot.storage.size(); ++i)
-      snapshot.storage[i].ok = false;
+    for (std::size_t i = pending_[snapshot.name]; i < snapshot.storage.size(); ++i) {
+      snapshot.storage[i].ok = ok;
+      snapshot.storage[i].returned = placed.begin;
+    }
   }
 
   void tell_read_error(const PlacedMark& placed) {

@@ -111,7 +111,8 @@ struct StorageRange {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   Stamp from = kNever;  // the APPEND was called
-  bool ok = true;       // false: APPEND returned an error, nothing was added
+  Stamp returned = kNever;
+  bool ok = true;  // false: APPEND returned an error, nothing was added
 };
 
 struct Event {

@@ -40,7 +40,7 @@ class Bounds {
     }
     for (const Snapshot& owner : facts.history.snapshots) {
       for (const StorageRange& range : owner.storage) {
-        if (range.disk == place_.disk) storage_.push_back({range, owner.destroyed});
+        if (range.ok && range.disk == place_.disk) storage_.push_back({range, owner.destroyed});
       }
     }
   }
