@@ -17,7 +17,8 @@ constexpr std::array<std::string_view, 10> kAlways = {
     "no_timer_check",
     // The module's caches bear its name, so that leaks and sanitizers name it.
     "slab_nomerge",
-    // Its objects are surrounded, and filled when they are free: what is used too long or too far shows.
+    // Its objects are surrounded, and filled when they are free: what is used too long or too far
+    // shows.
     "slub_debug=FZP,blksnap_*",
     // Breakpoints become jumps in three writes to running code; one is the least an amplifier needs
     // (images/kernel.config, on code that changes under emulation).
