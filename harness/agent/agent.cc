@@ -41,6 +41,13 @@ std::chrono::milliseconds hang_limit(const plan::Step& step) {
   return std::chrono::milliseconds(step.args.value("hang_ms", usual));
 }
 
+// How many machines the plan needs, one after the other.
+std::uint64_t machines(const plan::Plan& plan) {
+  return 1 + static_cast<std::uint64_t>(
+                 std::count_if(plan.steps.begin(), plan.steps.end(),
+                               [](const plan::Step& step) { return step.op == "power_cut"; }));
+}
+
 std::vector<AlignedMemory> make_buffers() {
   std::vector<AlignedMemory> buffers;
   for (std::size_t i = 0; i < kCopyWorkers; ++i) buffers.emplace_back(kCopyBlockBytes);
@@ -54,13 +61,16 @@ base::Deadline step_deadline(const plan::Step& step, std::chrono::milliseconds u
       std::chrono::milliseconds(step.args.value("timeout_ms", usual.count())));
 }
 
-Agent::Agent(const plan::Plan& plan, Marks& marks)
+Agent::Agent(const plan::Plan& plan, Marks& marks, const Resume& resume)
     : plan_(plan),
       marks_(marks),
       watch_(marks),
       buffers_(make_buffers()),
       files_(
-          BlockDevice(wait_for_device(kFilesDisk, base::Deadline::after(kDeviceLimit)), O_WRONLY)) {
+          BlockDevice(wait_for_device(kFilesDisk, base::Deadline::after(kDeviceLimit)), O_WRONLY),
+          resume.boots, machines(plan)),
+      counter_(resume.boots) {
+  first_step_ = begin_behind(resume);
 }
 
 const std::map<std::string, Agent::Handler>& Agent::handlers() {
@@ -116,6 +126,8 @@ const std::map<std::string, Agent::Handler>& Agent::handlers() {
       {"limit_group", &Agent::limit_group},
       {"plug", &Agent::plug},
       {"unplug", &Agent::unplug},
+      {"power_cut", &Agent::power_cut},
+      {"copy_origin", &Agent::copy_origin},
       {"cycle_end", &Agent::cycle_end},
   };
   return table;
@@ -133,7 +145,7 @@ std::vector<AlignedMemory>& Agent::buffers() {
 
 void Agent::run(Place& place) {
   const std::span<const Step> steps(plan_.steps);
-  for (std::size_t at = 0; at < steps.size();) {
+  for (std::size_t at = first_step_; at < steps.size();) {
     place = {steps[at].id, steps[at].cycle};
     std::size_t end = at;
     while (end < steps.size() && steps[end].args.contains("lane")) ++end;
@@ -198,6 +210,7 @@ void Agent::run_step(const Step& step) {
   const Place place{step.id, step.cycle};
   Result begin = {{"op", step.op}};
   if (step.args.contains("label")) begin["label"] = step.args["label"];
+  if (step.op == "power_cut") begin.update(step.args);  // the server obeys it
   marks_.write(plan::MarkKind::step_begin, place, begin);
   // The answer to cycle_end takes as long as judging does; the host watches that.
   const bool watched = step.op != "cycle_end" && lane_buffers == nullptr;

@@ -20,6 +20,7 @@
 #include "agent/guest_counter.h"
 #include "agent/ledger_storm.h"
 #include "agent/marks.h"
+#include "agent/resume.h"
 #include "agent/snapshots.h"
 #include "agent/step_watch.h"
 #include "base/process.h"
@@ -30,11 +31,12 @@ namespace snapbed::agent {
 
 class Agent {
  public:
-  // Takes its memory now: later the storm may have it all. `plan` and `marks` outlive the agent.
-  Agent(const plan::Plan& plan, Marks& marks);
+  // Takes its memory now: later the storm may have it all. `plan` and `marks` outlive the agent;
+  // `resume` tells of the machines before this one.
+  Agent(const plan::Plan& plan, Marks& marks, const Resume& resume);
 
-  // Every step of the plan; `place` follows, also when it throws. Throws Fatal when it cannot go
-  // on.
+  // Every step of the plan that is left; `place` follows, also when it throws. Throws Fatal when it
+  // cannot go on.
   void run(Place& place);
 
  private:
@@ -104,6 +106,10 @@ class Agent {
   // steps_plug.cc
   Result plug(const Step& step);
   Result unplug(const Step& step);
+  // steps_power.cc
+  Result power_cut(const Step& step);
+  Result copy_origin(const Step& step);
+  std::size_t begin_behind(const Resume& resume);  // the first step of this machine
   // steps_ledger.cc
   Result ledger_start(const Step& step);
   Result ledger_stop(const Step& step);
@@ -120,6 +126,7 @@ class Agent {
   Control& control();
   std::string image_path(const Step& step);
   std::optional<BlockDevice> open_image(const Step& step, int flags);
+  Result copy_device(const Step& step, const BlockDevice& from);
   // Of the calling thread: a lane has its own.
   std::vector<AlignedMemory>& buffers();
   void start_events(const Step& step, Snapshot& snapshot, const std::vector<std::string>& names,
@@ -144,6 +151,7 @@ class Agent {
   GuestCounter counter_;
   std::map<std::string, std::unique_ptr<LedgerStorm>> ledgers_;
   bool module_loaded_ = false;
+  std::size_t first_step_ = 0;
 };
 
 // The step's time limit: its argument timeout_ms, or `usual`. Guest time.

@@ -2,6 +2,7 @@
 #include "agent/aio.h"
 
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,8 +22,8 @@ Aio::~Aio() {
   ::syscall(SYS_io_destroy, context_);
 }
 
-int Aio::write(std::size_t slot, int fd, std::span<const std::uint8_t> bytes,
-               std::uint64_t offset) {
+int Aio::write(std::size_t slot, int fd, std::span<const std::uint8_t> bytes, std::uint64_t offset,
+               bool durable) {
   iocb& block = blocks_[slot];
   block = {};
   block.aio_data = slot;
@@ -31,6 +32,7 @@ int Aio::write(std::size_t slot, int fd, std::span<const std::uint8_t> bytes,
   block.aio_buf = reinterpret_cast<std::uintptr_t>(bytes.data());
   block.aio_nbytes = bytes.size();
   block.aio_offset = static_cast<std::int64_t>(offset);
+  block.aio_rw_flags = durable ? RWF_DSYNC : 0;
   iocb* list[] = {&block};
   if (::syscall(SYS_io_submit, context_, 1L, list) != 1) return errno;
   ++in_flight_;

@@ -27,7 +27,9 @@ class Aio {
 
   // Submits a write; `slot` < depth is free and `bytes` stay untouched until it comes back from
   // wait(). 0 or a positive errno, and then it is not in flight.
-  int write(std::size_t slot, int fd, std::span<const std::uint8_t> bytes, std::uint64_t offset);
+  // A durable one is done when it is safe.
+  int write(std::size_t slot, int fd, std::span<const std::uint8_t> bytes, std::uint64_t offset,
+            bool durable = false);
   // What has ended, at least one when something is in flight, unless `patience` is over before.
   std::vector<AioDone> wait(std::chrono::nanoseconds patience);
   std::size_t in_flight() const { return in_flight_; }

@@ -17,14 +17,22 @@ std::uint64_t aligned(std::uint64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+std::uint64_t part_bytes(const BlockDevice& disk, std::uint64_t machines) {
+  return disk.sectors() * kSectorBytes / machines / kAlignment * kAlignment;
+}
+
 }  // namespace
 
-FilesDisk::FilesDisk(BlockDevice disk) : disk_(std::move(disk)), buffer_(kBufferBytes) {
+FilesDisk::FilesDisk(BlockDevice disk, std::uint64_t turn, std::uint64_t machines)
+    : disk_(std::move(disk)),
+      next_(part_bytes(disk_, machines) * turn),
+      limit_(next_ + part_bytes(disk_, machines)),
+      buffer_(kBufferBytes) {
 }
 
 std::uint64_t FilesDisk::take_room(std::uint64_t bytes) {
   const std::uint64_t base = next_;
-  if (base + aligned(bytes) > disk_.sectors() * kSectorBytes) {
+  if (base + aligned(bytes) > limit_) {
     throw Fatal("files disk of " + std::to_string(disk_.sectors() * kSectorBytes) +
                 " bytes: no room for " + std::to_string(bytes) + " at " + std::to_string(base));
   }

@@ -15,7 +15,8 @@ namespace snapbed::agent {
 // Any thread.
 class FilesDisk {
  public:
-  explicit FilesDisk(BlockDevice disk);
+  // Machine `turn` of `machines` that use the disk one after the other: each has an equal part.
+  FilesDisk(BlockDevice disk, std::uint64_t turn, std::uint64_t machines);
   // Writes the bytes and returns {"base": byte offset, "bytes": length}. Throws Fatal when the disk
   // is full or fails: what was found would be lost.
   nlohmann::json put(std::span<const std::uint8_t> bytes);
@@ -30,7 +31,8 @@ class FilesDisk {
 
   std::mutex mutex_;
   BlockDevice disk_;
-  std::uint64_t next_ = 0;  // byte offset
+  std::uint64_t next_;   // byte offset
+  std::uint64_t limit_;  // of the part
   AlignedMemory buffer_;
 };
 

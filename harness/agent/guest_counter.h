@@ -11,10 +11,12 @@ namespace snapbed::agent {
 // Any thread.
 class GuestCounter {
  public:
+  // Of the machine that `boots` others were before: it draws greater numbers than they all did.
+  explicit GuestCounter(std::uint64_t boots = 0) : next_((boots << 48U) + 1) {}
   std::uint64_t draw() { return next_.fetch_add(1); }
 
  private:
-  std::atomic<std::uint64_t> next_ = 1;
+  std::atomic<std::uint64_t> next_;
 };
 
 }  // namespace snapbed::agent

@@ -80,7 +80,7 @@ class LedgerStorm::Writer {
     const auto number = book_.draw();
     if (!number) return false;
     LedgerEntry entry = choose(*number);
-    if (entry.op == LedgerOp::write) {
+    if (plan::brings_data(entry.op)) {
       submit(*slot, entry);
     } else {
       entry.begin = book_.begin();
@@ -121,6 +121,8 @@ class LedgerStorm::Writer {
       entry.op = LedgerOp::discard;
     } else if (drawn < setup_.flushes + setup_.discards + setup_.zeroes) {
       entry.op = LedgerOp::zero;
+    } else if (drawn < setup_.flushes + setup_.discards + setup_.zeroes + setup_.durables) {
+      entry.op = LedgerOp::durable;
     }
     choose_range(entry);
     return entry;
@@ -152,9 +154,9 @@ class LedgerStorm::Writer {
     }
     entry.begin = book_.begin();
     slot.entry = entry;
-    const int error =
-        aio_.write(static_cast<std::size_t>(&slot - slots_.data()),
-                   storm_.targets_[entry.device]->device.fd(), bytes, entry.first * kSectorBytes);
+    const int error = aio_.write(static_cast<std::size_t>(&slot - slots_.data()),
+                                 storm_.targets_[entry.device]->device.fd(), bytes,
+                                 entry.first * kSectorBytes, entry.op == LedgerOp::durable);
     slot.busy = error == 0;
     if (error != 0) ended(entry, error);
   }

@@ -30,7 +30,8 @@ struct LedgerSetup {
   unsigned discards = 0;
   unsigned zeroes = 0;
   unsigned flushes = 0;
-  unsigned rate = 0;  // operations per second of all writers, 0: as fast as it goes
+  unsigned durables = 0;  // writes that are told to be done when they are safe
+  unsigned rate = 0;      // operations per second of all writers, 0: as fast as it goes
 };
 
 class LedgerStorm {

@@ -27,6 +27,7 @@ constexpr const char* kMarksDisk = "/dev/snapbed/marks";
 constexpr const char* kPlanDisk = "/dev/snapbed/plan";
 constexpr auto kDiskLimit = std::chrono::seconds(10);
 constexpr std::size_t kStackBytes = 512 << 10;  // every stack is locked in memory
+constexpr std::size_t kMarksReadBytes = 64 << 10;
 constexpr int kExitFatal = 3;
 
 // The storm may use up memory and the kernel may look for a victim; the witness must survive.
@@ -83,13 +84,13 @@ void report_fatal(Marks& marks, agent::Place place, const std::string& what, boo
 }
 
 // The agent goes after the mark of its failure was written: a writer of it may hang in the kernel.
-int obey(Marks& marks) {
+int obey(Marks& marks, const agent::Resume& resume) {
   agent::Place place;
   std::optional<plan::Plan> plan;
   std::optional<agent::Agent> agent;
   try {
     plan.emplace(plan::from_text(read_plan()));
-    agent.emplace(*plan, marks);
+    agent.emplace(*plan, marks, resume);
     agent->run(place);
     marks.write(plan::MarkKind::done, place, nlohmann::json::object());
     return 0;
@@ -101,6 +102,15 @@ int obey(Marks& marks) {
   return kExitFatal;
 }
 
+agent::Resume read_resume(const agent::BlockDevice& disk, std::uint64_t sectors) {
+  const agent::AlignedMemory buffer(kMarksReadBytes);
+  return agent::read_marks(
+      sectors, buffer.span(), [&](std::uint64_t first, std::span<std::uint8_t> bytes) {
+        const int error = agent::read_at(disk.fd(), bytes, first * agent::kSectorBytes);
+        if (error != 0) base::throw_errno("read of the marks disk", error);
+      });
+}
+
 int run() {
   const agent::ClockReading started = agent::read_clocks();
   protect_from_memory_pressure();
@@ -108,9 +118,10 @@ int run() {
   agent::BlockDevice disk(agent::wait_for_device(kMarksDisk, base::Deadline::after(kDiskLimit)),
                           O_RDWR);
   const std::uint64_t sectors = disk.sectors();
-  Marks marks(disk.release(), sectors);
+  const agent::Resume resume = read_resume(disk, sectors);
+  Marks marks(disk.release(), sectors, resume.marks);
   marks.write(plan::MarkKind::boot, {}, boot_report(started));
-  return obey(marks);
+  return obey(marks, resume);
 }
 
 }  // namespace

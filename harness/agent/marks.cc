@@ -39,8 +39,8 @@ std::string mark_text(const nlohmann::json& value) {
   return dumped(shorter);
 }
 
-Marks::Marks(base::UniqueFd disk, std::uint64_t sectors)
-    : disk_(std::move(disk)), sectors_(sectors), sector_(4096) {
+Marks::Marks(base::UniqueFd disk, std::uint64_t sectors, std::uint64_t next)
+    : disk_(std::move(disk)), sectors_(sectors), sequence_(next), sector_(4096) {
 }
 
 void Marks::write(plan::MarkKind kind, Place place, const nlohmann::json& value) {

@@ -27,8 +27,8 @@ struct Place {
 // has judged, however long that takes, and a server that is gone fails the write.
 class Marks {
  public:
-  // `disk` is open for direct writing and holds `sectors` sectors.
-  Marks(base::UniqueFd disk, std::uint64_t sectors);
+  // `disk` is open for direct writing and holds `sectors` sectors; `next` is the first number.
+  Marks(base::UniqueFd disk, std::uint64_t sectors, std::uint64_t next);
   // Returns when the server has answered. Throws std::system_error when the write fails.
   void write(plan::MarkKind kind, Place place, const nlohmann::json& value);
 
@@ -36,7 +36,7 @@ class Marks {
   std::mutex mutex_;
   base::UniqueFd disk_;
   std::uint64_t sectors_;
-  std::uint64_t sequence_ = 0;
+  std::uint64_t sequence_;
   AlignedMemory sector_;
 };
 

@@ -73,7 +73,10 @@ std::optional<BlockDevice> Agent::open_image(const Step& step, int flags) {
 Agent::Result Agent::copy_image(const Step& step) {
   const auto opened = open_image(step, O_RDONLY);
   if (!opened) return {{"result", ENOENT}};
-  const BlockDevice& image = *opened;
+  return copy_device(step, *opened);
+}
+
+Agent::Result Agent::copy_device(const Step& step, const BlockDevice& image) {
   const BlockDevice evidence(wait_for_device(kEvidenceDisk, step_deadline(step, kDeviceLimit)),
                              O_WRONLY);
   const std::string mode = step.args.value("mode", "sequential");

@@ -24,6 +24,7 @@ LedgerSetup ledger_setup(const plan::Plan& plan, const plan::Step& step) {
   setup.discards = step.args.at("discards");
   setup.zeroes = step.args.at("zeroes");
   setup.flushes = step.args.at("flushes");
+  setup.durables = step.args.at("durables");
   setup.rate = step.args.at("rate");
   return setup;
 }

@@ -112,6 +112,17 @@ std::string hex(std::span<const std::uint8_t> bytes) {
   return result;
 }
 
+std::array<std::uint8_t, 16> uuid_of(const std::string& hex) {
+  std::array<std::uint8_t, 16> id{};
+  const bool right =
+      hex.size() == 2 * id.size() && hex.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!right) throw std::runtime_error("\"" + hex + "\" is no id of 16 bytes");
+  for (std::size_t i = 0; i < id.size(); ++i) {
+    id[i] = static_cast<std::uint8_t>(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
+  }
+  return id;
+}
+
 std::vector<std::string> fio_targets(const std::string& job) {
   std::vector<std::string> targets;
   for (const Setting& setting : fio_settings(job)) {

@@ -2,6 +2,7 @@
 // Texts of steps turned into what programs and calls take. Pure, any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -25,6 +26,9 @@ std::vector<std::string> split_list(const std::string& text);
 
 // Lower-case hexadecimal digits, two a byte.
 std::string hex(std::span<const std::uint8_t> bytes);
+
+// The way back, of 16 bytes. Throws std::runtime_error for any other text.
+std::array<std::uint8_t, 16> uuid_of(const std::string& hex);
 
 // The paths a fio job file names in filename= (parts between unescaped colons) and directory=,
 // each once, in order.

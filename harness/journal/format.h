@@ -39,7 +39,7 @@ struct BlockHeader {
 };
 static_assert(sizeof(BlockHeader) == 32);
 
-enum class Kind : std::uint16_t { run = 1, request = 2, rule = 3, end = 4 };
+enum class Kind : std::uint16_t { run = 1, request = 2, rule = 3, end = 4, power = 5 };
 
 inline constexpr std::uint8_t kFua = 1;
 inline constexpr std::uint8_t kHashes = 2;   // count hashes follow
@@ -77,6 +77,14 @@ struct RuleRecord {
   std::array<char, 24> how;  // zero padded
 };
 static_assert(sizeof(RuleRecord) == 64);
+
+// The power was cut, and is back.
+struct PowerRecord {
+  Head head;
+  std::uint64_t cut;
+  std::uint64_t back;
+};
+static_assert(sizeof(PowerRecord) == 32);
 
 // The first record of the first block. The plan's text (padded to 8) and the disks follow.
 struct RunRecord {

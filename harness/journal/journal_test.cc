@@ -131,6 +131,34 @@ TEST(Journal, ReadsBackWhatWasWritten) {
   EXPECT_EQ(journal.rule_actions[0].rule, 3U);
 }
 
+TEST(Journal, CutsOfThePowerAreKept) {
+  TemporaryDir dir;
+  Writer writer(options_for(dir.path()));
+  append_write(writer, 10, 1);
+  append_write(writer, 15, 1);
+  append_write(writer, 30, 1);
+  writer.append(PowerCut{14, 20});
+  writer.append(PowerCut{40, 41});
+  ASSERT_TRUE(writer.close());
+  const Journal journal = read_journal(dir.path());
+  EXPECT_TRUE(journal.complete) << journal.trouble;
+  ASSERT_EQ(journal.power.size(), 2U);
+  EXPECT_EQ(journal.power[0].cut, 14U);
+  EXPECT_EQ(journal.power[1].back, 41U);
+  EXPECT_FALSE(journal.is_loss(journal.requests[0]));
+  EXPECT_TRUE(journal.is_loss(journal.requests[1]));
+  EXPECT_FALSE(journal.is_loss(journal.requests[2]));
+}
+
+TEST(Journal, CutsOutOfOrderAreDamage) {
+  TemporaryDir dir;
+  Writer writer(options_for(dir.path()));
+  writer.append(PowerCut{14, 20});
+  writer.append(PowerCut{18, 30});
+  ASSERT_TRUE(writer.close());
+  EXPECT_FALSE(read_journal(dir.path()).complete);
+}
+
 TEST(Journal, ManyThreadsManySegments) {
   TemporaryDir dir;
   Writer writer(options_for(dir.path()));

@@ -63,6 +63,10 @@ void print_action(const Journal& journal, const RuleAction& action, std::ostream
       << stamp_text(action.released) << "\n";
 }
 
+void print_power(const PowerCut& power, std::ostream& out) {
+  out << power.cut << " power cut, back " << power.back << "\n";
+}
+
 bool is_told(const Journal& journal, const Request& request) {
   if (request.disk >= journal.disks.size()) return true;
   const Role role = journal.disks[request.disk].role;
@@ -114,6 +118,11 @@ std::vector<Line> lines_around(const Journal& journal, Stamp stamp, Around aroun
     to.push_back({action.begin, without_newline(out)});
     return true;
   });
+  for (const PowerCut& power : journal.power) {
+    std::ostringstream out;
+    print_power(power, out);
+    lines.push_back({power.cut, without_newline(out)});
+  }
   std::stable_sort(lines.begin(), lines.end(), by_begin);
   const auto middle = std::upper_bound(lines.begin(), lines.end(), stamp,
                                        [](Stamp s, const Line& line) { return s < line.begin; });
@@ -131,7 +140,11 @@ void print(const Journal& journal, std::ostream& out, const MarkText& mark_text)
                    [](const RuleAction& a, const RuleAction& b) { return a.begin < b.begin; });
   auto mark = journal.marks.begin();
   auto action = actions.begin();
+  auto power = journal.power.begin();
   for (const Request& request : journal.requests) {
+    for (; power != journal.power.end() && power->cut < request.begin; ++power) {
+      print_power(*power, out);
+    }
     print_request(journal, request, out);
     for (; mark != journal.marks.end() && mark->begin <= request.begin; ++mark) {
       print_mark(*mark, out, mark_text);
@@ -142,6 +155,7 @@ void print(const Journal& journal, std::ostream& out, const MarkText& mark_text)
   }
   for (; mark != journal.marks.end(); ++mark) print_mark(*mark, out, mark_text);
   for (; action != actions.end(); ++action) print_action(journal, *action, out);
+  for (; power != journal.power.end(); ++power) print_power(*power, out);
   if (journal.complete) {
     out << "complete\n";
   } else {

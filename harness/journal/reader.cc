@@ -178,6 +178,9 @@ void JournalReader::apply_block(Journal& journal) {
       case format::Kind::rule:
         good = apply_rule(journal, record, head.bytes);
         break;
+      case format::Kind::power:
+        good = apply_power(journal, record, head.bytes);
+        break;
       case format::Kind::end:
         ended_ = true;
         break;
@@ -302,6 +305,15 @@ bool JournalReader::apply_rule(Journal& journal, const std::uint8_t* record, std
   if (raw.head.disk >= journal.disks.size() || raw.rule > 0xffffffffU) return false;
   journal.rule_actions.push_back({static_cast<std::uint32_t>(raw.rule), raw.head.disk, raw.begin,
                                   raw.released, text_of(raw.how)});
+  return true;
+}
+
+bool JournalReader::apply_power(Journal& journal, const std::uint8_t* record, std::uint32_t bytes) {
+  if (bytes != sizeof(format::PowerRecord)) return false;
+  const auto raw = load<format::PowerRecord>(record);
+  const Stamp before = journal.power.empty() ? 0 : journal.power.back().back;
+  if (raw.cut <= before || raw.back <= raw.cut || raw.back == kNever) return false;
+  journal.power.push_back({raw.cut, raw.back});
   return true;
 }
 

@@ -42,6 +42,7 @@ class JournalReader {
   bool apply_run(Journal& journal, const std::uint8_t* record, std::uint32_t bytes);
   bool apply_request(Journal& journal, const std::uint8_t* record, std::uint32_t bytes);
   bool apply_rule(Journal& journal, const std::uint8_t* record, std::uint32_t bytes);
+  bool apply_power(Journal& journal, const std::uint8_t* record, std::uint32_t bytes);
   void put_marks(Journal& journal, const Request& request, const std::uint8_t* payload);
   void settle(Journal& journal);
 

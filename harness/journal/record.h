@@ -71,6 +71,14 @@ struct RuleAction {
   std::string how;          // "match", "mark", "count", "time", "fail", "delay"
 };
 
+// A cut of the power. Requests that were in flight ended at stamps before `cut`, with EIO that
+// nobody was told. Those that begin between the two are the server's own: what its disks lost. The
+// next machine's begin after `back`.
+struct PowerCut {
+  Stamp cut = 0;
+  Stamp back = 0;
+};
+
 // One 512-byte record the agent wrote to the marks disk; `bytes` is the raw record
 // (plan/mark.h decodes it), begin/end the stamps of the write that carried it.
 struct MarkBytes {
@@ -92,9 +100,16 @@ struct Journal {
   std::vector<std::uint64_t> hashes;
   std::vector<MarkBytes> marks;  // in the order of begin
   std::vector<RuleAction> rule_actions;
+  std::vector<PowerCut> power;  // in their order
 
   std::span<const std::uint64_t> hashes_of(const Request& request) const {
     return {hashes.data() + request.hash_index, static_cast<std::size_t>(request.count)};
+  }
+  // True for what a disk lost by a cut: no client asked for it.
+  bool is_loss(const Request& request) const {
+    for (const PowerCut& one : power)
+      if (request.begin > one.cut && request.begin < one.back) return true;
+    return false;
   }
 };
 

@@ -140,6 +140,18 @@ void Writer::append(const RuleAction& action) {
   append_locked(lanes_[0], parts);
 }
 
+void Writer::append(const PowerCut& cut) {
+  if (stopped_.load(std::memory_order_relaxed)) return;
+  format::PowerRecord record{};
+  record.head.kind = static_cast<std::uint16_t>(format::Kind::power);
+  record.head.bytes = sizeof(record);
+  record.cut = cut.cut;
+  record.back = cut.back;
+  const std::array<Bytes, 1> parts = {bytes_of(record)};
+  const std::lock_guard lock(lanes_[0].mutex);
+  append_locked(lanes_[0], parts);
+}
+
 void Writer::append_locked(Lane& lane, std::span<const Bytes> parts) {
   for (const Bytes& part : parts) {
     lane.buffer.insert(lane.buffer.end(), part.begin(), part.end());

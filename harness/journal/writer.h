@@ -49,6 +49,7 @@ class Writer {
   void append(const Request& request, std::span<const std::uint64_t> hashes,
               std::span<const std::uint8_t> payload, std::size_t lane);
   void append(const RuleAction& action);
+  void append(const PowerCut& cut);
 
   // When it returns, all records appended before the call can be read. False when the writer has
   // failed.

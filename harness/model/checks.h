@@ -21,6 +21,7 @@ void check_store(const Facts& facts, Report& report);
 void check_origin(const Facts& facts, Report& report);
 // Its part about the ledgers of the agent.
 void judge_ledgers(const Facts& facts, CheckResult& result);
+void check_power(const Facts& facts, Report& report);
 void check_events(const Facts& facts, Report& report);
 void check_errno(const Facts& facts, Report& report);
 void check_abi(const Facts& facts, Report& report);

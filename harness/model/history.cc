@@ -170,6 +170,8 @@ class Teller {
     if (step.op == "plug" || step.op == "unplug") tell_plug(step, run);
     if (step.op == "create") tell_create(step, run);
     if (step.op == "mark_dirty") tell_dirty(step, run);
+    if (step.op == "power_cut") tell_power_cut(step, run);
+    if (step.op == "copy_origin") tell_origin_copy(step, run);
     if (!step.args.contains("snapshot")) return;
     Snapshot* snapshot = find(step.args.at("snapshot").get<std::string>(), run.called);
     if (snapshot == nullptr) return;
@@ -248,6 +250,34 @@ class Teller {
                                     wrapped,
                                     place.sectors,
                                     {}});
+  }
+
+  // Memory is gone, and with it what the module knew.
+  void tell_power_cut(const plan::Step& step, const StepRun& run) {
+    const auto power = std::find_if(journal_.power.begin(), journal_.power.end(),
+                                    [&](const auto& one) { return one.cut > run.called; });
+    if (power == journal_.power.end()) return;
+    history_.outages.push_back({step.id, step.cycle, power->cut, power->back});
+    tracked_.clear();
+    for (Snapshot& snapshot : history_.snapshots) {
+      if (snapshot.destroy_called == kNever) snapshot.destroy_called = power->cut;
+      if (snapshot.destroyed == kNever) snapshot.destroyed = power->cut;
+    }
+  }
+
+  void tell_origin_copy(const plan::Step& step, const StepRun& run) {
+    const Place& place = history_.place(step.args.at("device").get<std::string>());
+    Copy copy;
+    copy.step = step.id;
+    copy.cycle = step.cycle;
+    copy.device = static_cast<std::size_t>(&place - history_.places.data());
+    copy.called = run.called;
+    copy.returned = run.returned;
+    copy.finished = run.succeeded();
+    copy.range = {0, place.sectors};
+    copy.base = step.args.at("base").get<std::uint64_t>();
+    collect_evidence(copy, copy.base, copy.range);
+    history_.origin_copies.push_back(std::move(copy));
   }
 
   void tell_append(const plan::Step& step, const StepRun& run, Snapshot& snapshot) {
@@ -460,22 +490,22 @@ class Teller {
 
   void tell_read_error(const PlacedMark& placed) {
     for (Snapshot& snapshot : history_.snapshots) {
-      for (Copy& copy : snapshot.copies) {
-        if (placed.begin < copy.called || placed.begin > copy.returned) continue;
-        if (snapshot.places[copy.device].device != placed.text.at("device").get<std::string>()) {
-          continue;
-        }
-        const BadRange bad{placed.text.at("first").get<std::uint64_t>(),
-                           placed.text.at("count").get<std::uint64_t>(),
-                           placed.text.at("error").get<std::int32_t>()};
-        const std::uint64_t sectors = snapshot.places[copy.device].sectors;
-        if (bad.first > sectors || bad.count > sectors - bad.first) {
-          throw BrokenRecord(fmt::format("mark {} tells of bad sectors [{}, +{}) of an image of {}",
-                                         placed.mark.sequence, bad.first, bad.count, sectors));
-        }
-        copy.bad.push_back(bad);
-      }
+      for (Copy& copy : snapshot.copies) add_bad(placed, snapshot.places[copy.device], copy);
     }
+    for (Copy& copy : history_.origin_copies) add_bad(placed, history_.places[copy.device], copy);
+  }
+
+  static void add_bad(const PlacedMark& placed, const Place& place, Copy& copy) {
+    if (placed.begin < copy.called || placed.begin > copy.returned) return;
+    if (place.device != placed.text.at("device").get<std::string>()) return;
+    const BadRange bad{placed.text.at("first").get<std::uint64_t>(),
+                       placed.text.at("count").get<std::uint64_t>(),
+                       placed.text.at("error").get<std::int32_t>()};
+    if (bad.first > place.sectors || bad.count > place.sectors - bad.first) {
+      throw BrokenRecord(fmt::format("mark {} tells of bad sectors [{}, +{}) of an image of {}",
+                                     placed.mark.sequence, bad.first, bad.count, place.sectors));
+    }
+    copy.bad.push_back(bad);
   }
 
   const Journal& journal_;
@@ -486,11 +516,10 @@ class Teller {
 };
 
 // Every sector of a finished copy exactly once: as a hash or as a read error.
-void prove_complete(const Snapshot& snapshot, Copy& copy) {
+void prove_complete(const std::string& of, Copy& copy) {
   std::sort(copy.bad.begin(), copy.bad.end(),
             [](const BadRange& a, const BadRange& b) { return a.first < b.first; });
-  const std::string what = fmt::format("evidence of step {} (image of {} in {})", copy.step,
-                                       snapshot.places[copy.device].device, snapshot.name);
+  const std::string what = fmt::format("evidence of step {} ({})", copy.step, of);
   std::uint64_t at = copy.range.first;
   std::size_t segment = 0;
   std::size_t bad = 0;
@@ -527,6 +556,12 @@ std::size_t Snapshot::place_of(const std::string& device) const {
 
 bool Snapshot::corrupted() const {
   return std::any_of(events.begin(), events.end(), [](const Event& event) { return !event.low; });
+}
+
+Stamp History::cut_after(Stamp stamp) const {
+  for (const Outage& outage : outages)
+    if (outage.cut > stamp) return outage.cut;
+  return kNever;
 }
 
 bool History::was_pulled(std::uint16_t disk, Stamp from, Stamp to) const {
@@ -573,8 +608,12 @@ History tell(const Journal& journal, std::uint32_t cycle) {
   }
   prove_selftest(journal, history);
   for (Snapshot& snapshot : history.snapshots) {
-    for (Copy& copy : snapshot.copies) prove_complete(snapshot, copy);
+    for (Copy& copy : snapshot.copies) {
+      prove_complete("image of " + snapshot.places[copy.device].device + " in " + snapshot.name,
+                     copy);
+    }
   }
+  for (Copy& copy : history.origin_copies) prove_complete(history.places[copy.device].device, copy);
   return history;
 }
 

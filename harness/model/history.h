@@ -163,6 +163,14 @@ struct Pulled {
   Stamp to = kNever;
 };
 
+// The power was cut in a step, and another machine went on behind it.
+struct Outage {
+  std::uint32_t step = 0;
+  std::uint32_t cycle = 0;
+  Stamp cut = kNever;
+  Stamp back = kNever;
+};
+
 // The tracker of one device from the CREATE that made it on, or from a TAKE that met the last
 // number or another size.
 struct Generation {
@@ -184,12 +192,16 @@ struct History {
   std::vector<Place> places;       // every device of the plan, in its first size
   std::vector<Resize> resizes;     // in the order of their steps
   std::vector<Pulled> pulled;
-  Stamp horizon = kNever;   // nothing that begins later is judged
-  Stamp inserted = kNever;  // first call of insmod; kNever without one
+  std::vector<Outage> outages;      // in their order
+  std::vector<Copy> origin_copies;  // of devices themselves; device indexes History::places
+  Stamp horizon = kNever;           // nothing that begins later is judged
+  Stamp inserted = kNever;          // first call of insmod; kNever without one
 
   const Place& place(const std::string& device) const;
   // With the size that the device had when a step was called.
   Place place_at(const std::string& device, Stamp called) const;
+  // The first cut of the power after the stamp; kNever when there was none.
+  Stamp cut_after(Stamp stamp) const;
   // True when the disk was gone at some instant of [from, to].
   bool was_pulled(std::uint16_t disk, Stamp from, Stamp to) const;
 };

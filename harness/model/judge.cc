@@ -38,6 +38,7 @@ void count_writes(const Facts& facts, Report& report) {
       ++mark;
     }
     if (!changes_data(request.op) || !facts.in_scope(cycle)) continue;
+    if (facts.journal.is_loss(request)) continue;
     if (facts.journal.disks[request.disk].role != Role::data) continue;
     CycleSummary& summary = cycle_of(report, cycle);
     ++summary.writes;
@@ -102,6 +103,7 @@ std::set<std::string> implied(const plan::Plan& plan, const Expectations& expect
     if (step.op == "append") names.insert("store");
     if (step.op == "read_map") names.insert("map");
     if (step.op == "rmmod") names.insert("leak");
+    if (step.op == "power_cut") names.insert("power");
     if (step.op == "abi" || step.op == "call_storm" || step.op == "fail_allocations") {
       names.insert("abi");
     }
@@ -206,6 +208,7 @@ void run_checks(Facts& facts, Report& report) {
   check_store(facts, report);
   check_second(facts, report);
   check_origin(facts, report);
+  check_power(facts, report);
   check_events(facts, report);
   check_errno(facts, report);
   check_abi(facts, report);

@@ -158,6 +158,29 @@ constexpr Row kRows[] = {
     {Kind::origin_foreign_content, "origin", "foreign-content",
      "Bytes that no writer of the plan has written reached a data disk. Old data or an image "
      "write went to the origin instead of the storage, or pages were changed under a write."},
+    {Kind::power_lost_promise, "power", "lost-promise",
+     "The guest was told that a flush is done, and then the power was cut: what had been written "
+     "before "
+     "the flush must be there. The disk was never asked to flush, or too early: a flush that was "
+     "ended "
+     "by whoever parked it, a flag that was dropped when a bio was split or sent on, or a flush "
+     "that "
+     "overtook the write that it stands behind."},
+    {Kind::power_foreign, "power", "foreign",
+     "After the cut a sector holds what nobody ever wrote there. The disk keeps or loses whole "
+     "sectors "
+     "of its own, so the bytes came from elsewhere: another sector's data, or old data of a "
+     "snapshot "
+     "that were put back."},
+    {Kind::power_read_error, "power", "read-error",
+     "The device itself cannot be read after the cut, although no request below failed. A snapshot "
+     "that is gone may fail its image, never the origin."},
+    {Kind::power_stale, "power", "stale",
+     "Nothing that the module knew outlives a cut of the power: what was written after the last "
+     "state "
+     "that it could have saved is not in any map. A tracker, a generation or a snapshot of before "
+     "that "
+     "is still usable makes the next backup miss changes."},
     {Kind::events_low_missing, "events", "low-missing",
      "A new snapshot has no storage, so the first LOW event is due right after CREATE. Look at who "
      "queues it and whether a waiter that comes later still gets it."},

@@ -44,6 +44,10 @@ enum class Kind : std::uint8_t {
   origin_invented_error,
   origin_stray,  // a ledger's sector came to another place, or twice
   origin_foreign_content,
+  power_lost_promise,  // older than what a flush that was told had made safe
+  power_foreign,       // what was never written there
+  power_read_error,
+  power_stale,  // of the time before the cut, and still usable
   events_low_missing,
   events_low_size,
   events_low_count,

@@ -53,12 +53,15 @@ void Ledgers::load(const plan::Step& step, const FilesReader& files) {
   ledger.name = step.args.at("name").get<std::string>();
   ledger.key = plan::ledger_key(history_.plan.seed, step.id);
   ledger.from = run.called;
+  ledger.to = history_.cut_after(run.called);
+  const Stamp cut = ledger.to;
   for (const auto& device : step.args.at("devices")) {
     const Place& place = history_.place(device.get<std::string>());
     ledger.places.push_back(static_cast<std::size_t>(&place - history_.places.data()));
   }
   std::uint64_t blocks = run.answer.at("blocks_limit").get<std::uint64_t>();
   for (std::size_t i = step.id + 1; i < history_.plan.steps.size() && !ledger.closed; ++i) {
+    if (history_.steps[i].begun() && history_.steps[i].called > cut) break;
     const plan::Step& other = history_.plan.steps[i];
     if (other.op != "ledger_stop" || other.args.at("name") != step.args.at("name")) continue;
     if (!history_.steps[i].succeeded()) break;
@@ -112,7 +115,7 @@ void Ledgers::index_sectors() {
     arrived_[l].resize(ledger.entries.size());
     for (std::uint32_t e = 0; e < ledger.entries.size(); ++e) {
       const LedgerEntry& entry = ledger.entries[e];
-      if (entry.op != LedgerOp::write) continue;
+      if (!plan::brings_data(entry.op)) continue;
       arrived_[l][e].resize(entry.count);
       for (std::uint32_t i = 0; i < entry.count; ++i) {
         plan::fill_ledger_sector(ledger.key, entry.device, entry.first + i, entry.number,
@@ -136,6 +139,7 @@ void Ledgers::match_requests(const journal::Journal& journal) {
   for (const Request& request : journal.requests) {
     if (request.begin > history_.horizon) break;
     if (request.disk >= journal.disks.size() || request.op != Op::write) continue;
+    if (journal.is_loss(request)) continue;
     if (request.moved == kNever || request.end == kNever || request.error != 0) continue;
     if (request.hash_index > journal.hashes.size() ||
         request.count > journal.hashes.size() - request.hash_index) {

@@ -51,7 +51,7 @@ class Origin {
             fmt::format("{} lies outside disk {} of {} sectors", describe(request), disk.name,
                         disk.sectors));
       }
-      if (!changes_data(request.op)) continue;
+      if (!changes_data(request.op) || facts_.journal.is_loss(request)) continue;
       if (disk.role == Role::plan) {
         add(Kind::origin_plan_disk, disk.name, shown(request),
             fmt::format("{} changes the plan disk {}", describe(request), disk.name));

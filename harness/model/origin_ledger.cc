@@ -58,6 +58,7 @@ class LedgerJudge {
     }
     switch (entry.op) {
       case LedgerOp::write:
+      case LedgerOp::durable:
         ++result_.exercised["ledger_writes"];
         result_.exercised["ledger_sectors"] += entry.count;
         if (ledger_.arrivals[e].sectors < entry.count) {

@@ -78,7 +78,7 @@ class Store {
   void judge_disk(const journal::Disk& disk) {
     std::vector<const Request*> in_flight;
     for (const Request* request : facts_.disks[disk.id].changes) {
-      if (by_plan(*request)) continue;
+      if (by_plan(*request) || facts_.journal.is_loss(*request)) continue;
       const bool counted = in_scope(request->begin);
       if (counted) {
         ++result_.exercised["requests"];

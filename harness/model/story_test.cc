@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "model/test_ledger.h"
+#include "model/test_power.h"
 #include "model/test_story.h"
 #include "model/timeline.h"
 
@@ -342,10 +343,52 @@ std::vector<Case> late_cases() {
   };
 }
 
+// The story of a cut is another one: it takes the place of the story's journal.
+Case cut_case(Kind kind, const std::function<void(CutStory&)>& bend) {
+  return {kind, [bend](Story& story) {
+            CutStory cut;
+            bend(cut);
+            cut.run();
+            story.b = std::move(cut.b);
+          }};
+}
+
+std::vector<Case> power_cases() {
+  const auto forget = [](CutStory& s, std::uint64_t first) {
+    s.lose = [&s, first] {
+      s.b.write(s.data, first, std::vector<std::uint64_t>(2, 0x10));
+      s.show(first, 2, 0x10);
+    };
+  };
+  return {
+      cut_case(Kind::power_lost_promise,
+               [forget](CutStory& s) {
+                 s.passes_down = false;
+                 s.before_flush = [&s] {
+                   s.write(2, 2, 0x10);
+                   s.write(2, 2, 0x12);
+                 };
+                 forget(s, 2);
+               }),
+      cut_case(Kind::power_foreign,
+               [](CutStory& s) { s.before_copy = [&s] { s.show(300, 2, 0xbad); }; }),
+      cut_case(Kind::power_read_error,
+               [](CutStory& s) {
+                 s.unread = 8;
+                 s.in_copy = [&s](std::uint32_t copy) {
+                   s.b.mark(plan::MarkKind::read_error, copy,
+                            {{"device", "data0"}, {"first", 504}, {"count", 8}, {"error", 5}});
+                 };
+               }),
+      cut_case(Kind::power_stale, [](CutStory& s) { s.knowledge["trackers"] = {"data0"}; }),
+  };
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> all;
-  for (const auto& some : {cut_cases(), map_cases(), order_and_store_cases(), second_cases(),
-                           origin_cases(), ledger_cases(), event_cases(), late_cases()}) {
+  for (const auto& some :
+       {cut_cases(), map_cases(), order_and_store_cases(), second_cases(), origin_cases(),
+        ledger_cases(), power_cases(), event_cases(), late_cases()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;

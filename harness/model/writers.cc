@@ -73,7 +73,7 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
   const StepRun& run = history.steps[step.id];
   const std::string device = step.args.value("device", std::string());
   const auto add = [&](const std::string& name, Stamp to) {
-    writers.push_back({step.id, name, run.called, to});
+    writers.push_back({step.id, name, run.called, std::min(to, history.cut_after(run.called))});
   };
   if (step.op == "selftest" || step.op == "write" || step.op == "discard" || step.op == "zero" ||
       step.op == "mkfs" || step.op == "partition") {

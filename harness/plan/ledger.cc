@@ -51,7 +51,7 @@ LedgerEntry get_entry(std::span<const std::uint8_t> in) {
 }
 
 bool makes_sense(const LedgerEntry& entry, const LedgerBlock& block) {
-  const bool known = entry.op >= LedgerOp::write && entry.op <= LedgerOp::flush;
+  const bool known = entry.op >= LedgerOp::write && entry.op <= LedgerOp::durable;
   const bool ranged = (entry.op == LedgerOp::flush) == (entry.count == 0);
   return known && ranged && entry.number >= 1 && entry.number <= block.issued &&
          entry.seen < entry.number && entry.begin < entry.end;
@@ -63,6 +63,8 @@ const char* to_string(LedgerOp op) {
   switch (op) {
     case LedgerOp::write:
       return "write";
+    case LedgerOp::durable:
+      return "durable write";
     case LedgerOp::discard:
       return "discard";
     case LedgerOp::zero:

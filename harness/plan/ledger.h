@@ -16,7 +16,11 @@
 
 namespace snapbed::plan {
 
-enum class LedgerOp : std::uint8_t { write = 1, discard = 2, zero = 3, flush = 4 };
+// A durable write (RWF_DSYNC) is told to be done when it is safe.
+enum class LedgerOp : std::uint8_t { write = 1, discard = 2, zero = 3, flush = 4, durable = 5 };
+inline bool brings_data(LedgerOp op) {
+  return op == LedgerOp::write || op == LedgerOp::durable;
+}
 const char* to_string(LedgerOp op);
 
 struct LedgerEntry {

@@ -79,6 +79,8 @@ constexpr std::string_view kOps[] = {
     "limit_group",
     "plug",
     "unplug",
+    "power_cut",
+    "copy_origin",
     "cycle_end",
 };
 

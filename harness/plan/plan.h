@@ -104,9 +104,9 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   fio_start {name, job, iodepth..}   `job` is the fio file's text; --output-format=json; returns once fio runs.
 //   fio_stop {name}                    SIGINT, wait (60 s of guest time), ship the JSON -> {base, bytes} on the files disk, {writes, bytes_written, errors}.
 //   fio_wait {name}                    the same without the signal.
-//   ledger_start {name, devices, writers, depth, max_sectors, first?, count?, overlap, discards, zeroes, flushes, rate, operations}
+//   ledger_start {name, devices, writers, depth, max_sectors, first?, count?, overlap, discards, zeroes, flushes, durables, rate, operations}
 //                                      writers of the agent that keep `depth` writes each in flight, of 1..max_sectors at random places of [first, +count)
-//                                      of the devices; overlap, discards, zeroes, flushes in percent; `rate` operations a second in all (0: no limit), at most
+//                                      of the devices; overlap, discards, zeroes, flushes, durables (writes with RWF_DSYNC) in percent; `rate` operations a second in all (0: no limit), at most
 //                                      `operations`. Every sector is stamped and every operation kept in a ledger (ledger.h) on the files disk -> {base, blocks_limit},
 //                                      once every writer has seen an operation end.
 //   ledger_stop {name}                 ends the writers and ships the rest -> {blocks, issued, errors}
@@ -133,7 +133,7 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   append {snapshot, device, ranges:[[first,count],...]}
 //   take {snapshot, killed?:"yes"}     with `killed` a child calls it and gets SIGKILL once it sleeps in it: result EINTR, or the call's own when it was faster.
 //   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or missing pairing is result EPROTO
-//   collect_trackers {}                -> {trackers:[names seen], foreign: count of others}
+//   collect_trackers {}                -> {trackers:[names seen], foreign: count of others, snapshots: count of them}
 //   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?}
 //                                      copy image sectors [first, +count) (left out: all), O_DIRECT both sides, to the evidence disk: sector s goes to evidence sector base + s - first, each exactly once.
 //                                      shuffled: pieces of 512 bytes to block_bytes in an order and sizes from the plan's seed and step id, `threads` workers.
@@ -159,6 +159,9 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   limit_group {device, rate, memory} programs started from now on share a control group: io.max wbps on the device, memory.max.
 //   plug {device} / unplug {device}    the host plugs the disk in, or pulls it, when it sees the step begin; the guest waits until it is there, or gone.
 //                                      A disk whose first such step is `plug` is not there at boot.
+//   power_cut {device?, writes?}       the server cuts the power: at once, or when the writes-th write, discard or write-zeroes that comes to `device` (left out:
+//                                      to any data disk) arrives. The step never ends; another machine boots with what its disks kept, and goes on behind it.
+//   copy_origin {device, base}         the device itself to the evidence disk, as copy_image does -> {sectors, bad}
 //   cycle_end {}                       the `cycle_end` mark; the server answers it when the cycle has been judged.
 //
 // Steps that follow each other and have a `lane` run side by side, those of one lane in their order. A `label` is told in the step_begin mark, for

@@ -319,8 +319,9 @@ Config parse_config(const std::string& text) {
   } catch (const json::parse_error& error) {
     wrong("JSON", error.what());
   }
-  const Object object(
-      document, "", {"seed", "dir", "disks", "plan", "rules", "control_fd", "journal_limit_bytes"});
+  const Object object(document, "",
+                      {"seed", "dir", "disks", "plan", "rules", "control_fd", "journal_limit_bytes",
+                       "volatile_disks"});
   Config config;
   config.seed = object.number("seed", 0, most<std::uint64_t>(), 0);
   config.dir = object.text("dir", "");
@@ -338,6 +339,7 @@ Config parse_config(const std::string& text) {
   for (std::size_t i = 0; i < rules.size(); ++i) {
     config.rules.push_back(parse_rule(rules[i], "rules[" + std::to_string(i) + "]", config.disks));
   }
+  config.volatile_disks = object.flag("volatile_disks", false);
   if (const json* fd = object.find("control_fd"); fd != nullptr && *fd != -1) {
     config.control_fd = static_cast<int>(object.number("control_fd", 0, 1U << 20, 0));
   }

@@ -81,7 +81,8 @@ struct Config {
   std::string plan;           // the plan's text, for the journal
   std::vector<DiskConfig> disks;
   std::vector<Rule> rules;
-  int control_fd = -1;  // connected unix stream socket; -1: marks are answered at once
+  bool volatile_disks = false;  // a cut of the power loses what was not flushed
+  int control_fd = -1;          // connected unix stream socket; -1: marks are answered at once
   std::uint64_t journal_limit_bytes = std::uint64_t{8} << 30;
 };
 

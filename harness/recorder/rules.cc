@@ -331,6 +331,11 @@ void Rules::release_all(const std::string& how) {
   changed_.notify_all();
 }
 
+void Rules::go_on() {
+  const std::lock_guard lock(mutex_);
+  released_all_.clear();
+}
+
 std::uint32_t Rules::held() const {
   const std::lock_guard lock(mutex_);
   return static_cast<std::uint32_t>(held_.size());

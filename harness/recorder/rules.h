@@ -86,6 +86,8 @@ class Rules {
   void on_mark(const SeenMark& mark);
   // Ends every hold, delay and batch, and lets no new one begin.
   void release_all(const std::string& how);
+  // Takes that back. Nobody waits any more.
+  void go_on();
 
   bool empty() const { return rules_.empty(); }
   std::uint32_t held() const;

@@ -34,6 +34,10 @@ bool changes_data(Op op) {
   return op == Op::write || op == Op::trim || op == Op::zero;
 }
 
+bool is_workload(Role role) {
+  return role == Role::data || role == Role::storage || role == Role::scratch;
+}
+
 std::vector<journal::Disk> disks_of(const Config& config) {
   std::vector<journal::Disk> disks;
   for (const DiskConfig& disk : config.disks) disks.push_back(disk.disk);
@@ -51,6 +55,18 @@ SeenMark seen(const plan::Mark& mark) {
 
 }  // namespace
 
+// Counts the requests whose threads are in here.
+class Inside {
+ public:
+  explicit Inside(std::atomic<std::uint64_t>& count) : count_(count) { ++count_; }
+  ~Inside() { --count_; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  std::atomic<std::uint64_t>& count_;
+};
+
 // A request with its buffer: `in` of a write, `out` of a read.
 struct Server::Work {
   Request request;
@@ -62,10 +78,12 @@ Server::Server(Config config)
     : config_(std::move(config)),
       control_(config_.control_fd >= 0 ? std::make_unique<Control>(config_.control_fd) : nullptr),
       rules_(config_.rules, config_.seed, sequencer_, [this](const journal::RuleAction& action) {
-        if (dead_.load() == 0) journal_->append(action);
+        if (dead_.load() == 0 || off_.load()) journal_->append(action);
       }) {
   for (const DiskConfig& disk : config_.disks) {
     contents_.push_back(make_disk(disk, config_.seed, config_.dir));
+    const bool forgets = config_.volatile_disks && is_workload(disk.disk.role);
+    caches_.push_back(forgets ? std::make_unique<VolatileCache>() : nullptr);
   }
   journal::WriterOptions options;
   options.dir = config_.dir;
@@ -75,11 +93,6 @@ Server::Server(Config config)
   options.limit_bytes = config_.journal_limit_bytes;
   options.on_error = [this](const std::string& what) { tell_error(what); };
   journal_ = std::make_unique<journal::Writer>(std::move(options));
-}
-
-// The control thread calls back into this object: it must end first.
-Server::~Server() {
-  control_.reset();
 }
 
 void Server::start(std::function<void()> exit, std::function<bool()> stopping) {
@@ -157,6 +170,7 @@ int Server::flush(std::uint16_t disk) {
 }
 
 int Server::perform(Work work) {
+  const Inside inside(inside_);
   const std::uint64_t sectors = config_.disks[work.request.disk].disk.sectors;
   if (work.request.first > sectors || work.request.count > sectors - work.request.first) {
     return EINVAL;
@@ -165,13 +179,16 @@ int Server::perform(Work work) {
   Slot& slot = lease.slot();
   {
     const std::lock_guard lock(slot.mutex);
-    if (const int dead = dead_.load(); dead != 0) return dead;
-    work.request.begin = sequencer_.next();
-    slot.request = work.request;
-    slot.since = std::chrono::steady_clock::now();
-    slot.held = false;
-    slot.open = true;
+    slot.open = dead_.load() == 0;
+    if (slot.open) {
+      work.request.begin = sequencer_.next();
+      slot.request = work.request;
+      slot.since = std::chrono::steady_clock::now();
+      slot.held = false;
+    }
   }
+  if (work.request.begin == kNever) return gone();
+  if (changes_data(work.request.op) && cut_is_due(work.request.disk)) cut_power();
   const Rules::Decision decision = rules_.on_begin(work.request);
   int error = 0;
   try {
@@ -190,7 +207,7 @@ int Server::perform(Work work) {
   }
   if (error == 0 && !slot.payload.empty()) obey_marks(slot);
   end(slot, error);
-  return dead_.load() != 0 ? dead_.load() : error;
+  return dead_.load() != 0 ? gone() : error;
 }
 
 // Rules first, before the range is locked, so that a held request keeps nobody else waiting.
@@ -248,11 +265,18 @@ int Server::move(Slot& slot, Work& work, const std::optional<Rules::Torn>& torn)
     left = tear(slot, disk, work, *torn);
     work.in = left;
   }
+  VolatileCache* cache = changes ? caches_[work.request.disk].get() : nullptr;
+  std::vector<std::uint8_t> replaced;
+  if (cache != nullptr && cache->takes(work.request.count)) {
+    replaced.resize(work.request.count * kSectorBytes);
+    disk.read(work.request.first, replaced);
+  }
   {
     const std::lock_guard lock(slot.mutex);
     if (const int dead = dead_.load(); dead != 0) return dead;
     slot.request.moved = sequencer_.next();
   }
+  if (!replaced.empty()) cache->moving(work.request, std::move(replaced));
   switch (work.request.op) {
     case Op::read:
       return disk.read(work.request.first, work.out);
@@ -279,7 +303,8 @@ void Server::obey_marks(Slot& slot) {
                  std::to_string(slot.request.first + i) + " is no mark");
       continue;
     }
-    rules_.on_mark(seen(*mark));
+    const SeenMark told = seen(*mark);
+    rules_.on_mark(told);
     const bool waits =
         control_ && (mark->kind == plan::MarkKind::cycle_end || mark->kind == plan::MarkKind::done);
     if (waits) flush_journal();
@@ -291,6 +316,9 @@ void Server::obey_marks(Slot& slot) {
                       {"cycle", mark->cycle},
                       {"text", mark->text},
                       {"stamp", slot.request.begin}});
+    }
+    if (mark->kind == plan::MarkKind::step_begin && told.op == "power_cut") {
+      obey_power_cut(nlohmann::json::parse(mark->text, nullptr, false));
     }
     if (!waits) continue;
     set_held(slot, true);
@@ -332,14 +360,27 @@ void Server::end(Slot& slot, int error) {
     if (dead_.load() != 0) return;
     slot.request.error = error;
     slot.request.end = sequencer_.next();
-    const bool moved = slot.request.moved != kNever;
-    const bool with_bytes = moved && slot.request.op == Op::write;
-    journal_->append(slot.request, with_bytes ? slot.hashes : std::span<const std::uint64_t>{},
-                     with_bytes ? slot.payload : std::span<const std::uint8_t>{}, slot.index);
+    append(slot);
     request = slot.request;
+    remember(request);
   }
   rules_.on_end(request);
   count(request);
+}
+
+// To the journal, as far as it has come; the slot's mutex is held.
+void Server::append(const Slot& slot) {
+  const bool with_bytes = slot.request.moved != kNever && slot.request.op == Op::write;
+  journal_->append(slot.request, with_bytes ? slot.hashes : std::span<const std::uint64_t>{},
+                   with_bytes ? slot.payload : std::span<const std::uint8_t>{}, slot.index);
+}
+
+// What a cut of the power can no longer take back.
+void Server::remember(const Request& request) {
+  VolatileCache* cache = caches_[request.disk].get();
+  if (cache == nullptr) return;
+  if (changes_data(request.op)) cache->ended(request.begin, request.end, request.fua);
+  if (request.op == Op::flush && request.error == 0) cache->flushed(request.begin);
 }
 
 void Server::count(const Request& request) {
@@ -364,11 +405,7 @@ void Server::count(const Request& request) {
 }
 
 bool Server::flush_journal() {
-  in_flight_.for_each_open([this](Slot& slot) {
-    const bool with_bytes = slot.request.moved != kNever && slot.request.op == Op::write;
-    journal_->append(slot.request, with_bytes ? slot.hashes : std::span<const std::uint64_t>{},
-                     with_bytes ? slot.payload : std::span<const std::uint8_t>{}, slot.index);
-  });
+  in_flight_.for_each_open([this](Slot& slot) { append(slot); });
   return journal_->flush();
 }
 
@@ -445,6 +482,13 @@ void Server::command(const nlohmann::json& message) {
   } else if (name == "cut") {
     cut();
     control_->send({{"ev", "cut"}});
+  } else if (name == "power") {
+    try {
+      restore_power();
+      control_->send({{"ev", "power"}});
+    } catch (const std::exception& error) {
+      tell_error(error.what());
+    }
   } else if (name == "quit") {
     finish();
     exit_();

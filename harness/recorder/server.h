@@ -23,6 +23,7 @@
 #include "recorder/in_flight.h"
 #include "recorder/rules.h"
 #include "recorder/sequencer.h"
+#include "recorder/volatile_cache.h"
 
 namespace snapbed::recorder {
 
@@ -49,7 +50,7 @@ class Server {
   // Opens the journal and files.img in config.dir. Throws std::runtime_error / std::system_error,
   // one line.
   explicit Server(Config config);
-  // Does not close the journal: finish() does.
+  // Does not close the journal: finish() does. Waits until all calls have returned.
   ~Server();
 
   // Starts the control thread and tells "ready"; without control_fd there is none. `exit` is called
@@ -74,6 +75,14 @@ class Server {
   // Power cut: when it returns nothing is stored or journalled any more and every request fails
   // with EIO.
   void cut();
+  // The power of the machine: as cut(), but what was in flight ends in the journal, and nobody of
+  // it is told anything any more: such calls return when the server goes. Needs volatile_disks. A
+  // mark that begins the step power_cut does it, at once or some writes later.
+  void cut_power();
+  // When the machine is gone: takes from the disks what the cut lost, on record, and serves again.
+  // Throws base::TimedOut when requests of the machine are still there, std::runtime_error when the
+  // power is on.
+  void restore_power();
   // Writes the journal up to now, with the requests in flight.
   bool flush_journal();
   // Releases whatever is held, closes the journal and fails all later requests with ESHUTDOWN. Once
@@ -93,6 +102,12 @@ class Server {
   void obey_marks(Slot& slot);
   void wait_for_answer(std::uint64_t sequence);
   void end(Slot& slot, int error);
+  void append(const Slot& slot);
+  void remember(const journal::Request& request);
+  void obey_power_cut(const nlohmann::json& step);
+  bool cut_is_due(std::uint16_t disk);
+  int gone();
+  void lose(std::uint16_t disk);
   void set_held(Slot& slot, bool held);
   void count(const journal::Request& request);
   void command(const nlohmann::json& message);
@@ -103,6 +118,7 @@ class Server {
   std::unique_ptr<Control> control_;
   std::unique_ptr<journal::Writer> journal_;
   std::vector<std::unique_ptr<Disk>> contents_;
+  std::vector<std::unique_ptr<VolatileCache>> caches_;  // as contents_; null: loses nothing
   Rules rules_;
   InFlight in_flight_;
   std::function<void()> exit_;
@@ -112,6 +128,18 @@ class Server {
     std::atomic<std::uint64_t> writes, bytes, reads, read_bytes, flushes, failed, all, all_bytes;
   };
   Counters counters_{};
+
+  static constexpr int kEveryDisk = -1;  // of role data
+  std::atomic<int> cut_disk_ = kEveryDisk;
+  std::atomic<std::int64_t> cut_after_ = 0;  // so many of its changes until the cut; 0: none is due
+  std::atomic<std::uint64_t> inside_ = 0;    // threads in perform()
+  journal::Stamp cut_at_ = 0;                // of the cut; who set off_ writes it
+  std::uint32_t cuts_ = 0;                   // of which the power came back
+  std::mutex power_mutex_;
+  std::condition_variable powered_;
+  std::atomic<bool> off_ = false;
+  std::uint64_t waiting_ = 0;  // threads in gone() for a machine without power
+  bool over_ = false;
 
   std::mutex answer_mutex_;
   std::condition_variable answered_;

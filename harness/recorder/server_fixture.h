@@ -70,9 +70,11 @@ inline json config_json(const fs::path& dir) {
 // A server with the harness's end of the control channel.
 class Fixture {
  public:
-  explicit Fixture(json rules = json::array(), bool control = false) {
+  explicit Fixture(json rules = json::array(), bool control = false,
+                   const json& more = json::object()) {
     json config = config_json(dir.path());
     config["rules"] = std::move(rules);
+    config.update(more);
     if (control) {
       int ends[2];
       if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw errno;

@@ -29,6 +29,7 @@ constexpr seconds kPowerOff{20};      // from the answer to `done` to the end of
 constexpr seconds kServerQuit{60};
 constexpr seconds kPlug{40};     // the guest lets go of a disk in less than ten
 constexpr seconds kWitness{60};  // QEMU takes a moment and gives it back
+constexpr seconds kPower{60};    // the server waits 20 s for requests of the machine that is gone
 constexpr milliseconds kTurn{50};
 constexpr milliseconds kStats{500};
 constexpr milliseconds kMachineLook{250};
@@ -171,17 +172,22 @@ void Execution::start() {
   server_.emplace(options, base::Deadline::after(kServerStart));
   if (host_.guardian != nullptr) guarded_server_ = host_.guardian->process(server_->pid());
   reader_.emplace(folder_);
-  machine_ = scenario_.second_opinion.empty() ? host_.make_machine(machine_config())
-                                              : host_.make_direct_machine(machine_config());
-  live_.phase = "starting";
-  line_.show(live_);
-  machine_->start(base::Deadline::after(kMachineStart));
+  start_machine();
   base::write_file(folder_ / "machine.txt", machine_->description() + "\n");
   for (const journal::Disk& disk : built_.disks)
     if (disk.name == scenario_.second_opinion)
       witness_.emplace(*machine_, disk.name, disk.sectors * journal::kSectorBytes,
                        sockets_->path());
   live_.phase = "booting";
+}
+
+void Execution::start_machine() {
+  machine_ = scenario_.second_opinion.empty() ? host_.make_machine(machine_config())
+                                              : host_.make_direct_machine(machine_config());
+  live_.phase = "starting";
+  line_.show(live_);
+  machine_->start(base::Deadline::after(kMachineStart));
+  booting_ = true;
   const auto now = Clock::now();
   progress_.emplace(now, kBoot, milliseconds(scenario_.stall_ms));
   asked_ = looked_ = now;
@@ -199,6 +205,7 @@ vm::MachineConfig Execution::machine_config() const {
   config.vcpus = static_cast<std::uint16_t>(options_.vcpus.value_or(scenario_.vcpus));
   config.accel = host_.accel;
   config.console_file = folder_ / kConsoleFile;
+  config.append_console = run_.booted;  // of a machine before a power cut
   config.work_dir = sockets_->path();
   const auto plugged = scenario::plugged_disks(built_.plan);
   for (const journal::Disk& disk : built_.disks) {
@@ -255,6 +262,9 @@ bool Execution::handle(const ServerEvent& event) {
       return end(is_full(event.what) ? Ending::host_disk_full : Ending::server_failed, event.what);
     case ServerEvent::Kind::ended:
       return end(Ending::server_failed, event.what);
+    case ServerEvent::Kind::cut:
+      return follow_power_cut();
+    case ServerEvent::Kind::power:
     case ServerEvent::Kind::ready:
       return true;
   }
@@ -268,6 +278,7 @@ bool Execution::handle_mark(const plan::Mark& mark) {
   switch (mark.kind) {
     case plan::MarkKind::boot:
       run_.booted = true;
+      booting_ = false;
       kernel_ = text.value("kernel", "");
       return true;
     case plan::MarkKind::step_begin:
@@ -306,6 +317,28 @@ bool Execution::act(const plan::Mark& mark) {
     return end(Ending::guest_hung,
                std::string("disk ") + disk + " cannot be pulled: " + error.what());
   }
+  return true;
+}
+
+// The server has cut the power: the machine dies without a chance to flush, the disks lose what
+// they lose, and another machine boots from them. Nobody of the old one hears of anything in
+// between.
+bool Execution::follow_power_cut() {
+  live_.phase = "power cut";
+  line_.show(live_);
+  machine_->kill();
+  machine_.reset();
+  read_console();
+  server_->restore_power();
+  const base::Deadline deadline = base::Deadline::after(kPower);
+  for (;;) {
+    const auto event = server_->next(kTurn);
+    if (event && event->kind == ServerEvent::Kind::power) break;
+    if (event && !handle(*event)) return false;
+    if (deadline.passed())
+      return end(Ending::server_stuck, "the recording server did not bring the power back");
+  }
+  start_machine();
   return true;
 }
 
@@ -365,7 +398,7 @@ void Execution::read_console() {
 bool Execution::look_at_console() {
   read_console();
   // Before the first mark the reason is a boot that failed; look_at_machine and the clock tell it.
-  if (console_.found() == 0 || !run_.booted) return true;
+  if (console_.found() == 0 || booting_) return true;
   const bool silent = console_changed_ && Clock::now() - *console_changed_ > kConsoleSilence;
   if (!silent) return true;
   return end(Ending::finding, "the guest's kernel complained");
@@ -388,7 +421,7 @@ bool Execution::look_at_machine() {
   read_console();
   if (power_off_) return end(Ending::done, "");
   const std::string last = last_line(console_tail_);
-  if (!run_.booted)
+  if (booting_)
     return end(Ending::no_boot,
                "the machine ended before the agent's first mark; its console " +
                    (console_.findings().empty() ? "ends with: " + last

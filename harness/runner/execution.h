@@ -46,6 +46,8 @@ class Execution {
   bool handle(const ServerEvent& event);
   bool handle_mark(const plan::Mark& mark);
   bool act(const plan::Mark& mark);
+  bool follow_power_cut();
+  void start_machine();
   bool judge_cycle(const plan::Mark& mark);
   bool look_at_machine();
   bool look_at_console();
@@ -73,6 +75,7 @@ class Execution {
   vm::Guarded guarded_server_;
   std::optional<Server> server_;
   std::unique_ptr<vm::Machine> machine_;
+  bool booting_ = true;  // of this machine no mark has come yet
   std::optional<vm::Witness> witness_;
   Asked asked_qemu_;
   vm::ConsoleParser console_;

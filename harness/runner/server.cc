@@ -47,6 +47,8 @@ ServerEvent event_of(const nlohmann::json& line) {
   const std::string kind = line.value("ev", "");
   if (kind == "ready") event.kind = ServerEvent::Kind::ready;
   if (kind == "stats") event.kind = ServerEvent::Kind::stats;
+  if (kind == "cut") event.kind = ServerEvent::Kind::cut;
+  if (kind == "power") event.kind = ServerEvent::Kind::power;
   if (kind == "error") event.what = line.value("what", "an error without words");
   if (kind == "mark") {
     event.kind = ServerEvent::Kind::mark;
@@ -169,6 +171,9 @@ void Server::send(const nlohmann::json& command) {
 void Server::ask_stats() {
   send({{"cmd", "stats"}});
 }
+void Server::restore_power() {
+  send({{"cmd", "power"}});
+}
 void Server::answer(std::uint64_t sequence) {
   send({{"cmd", "answer"}, {"sequence", sequence}});
 }
@@ -225,6 +230,7 @@ nlohmann::json server_config(const scenario::Scenario& scenario, const scenario:
           {"plan", (folder / "plan.json").string()},
           {"rules", rules},
           {"control_fd", -1},
+          {"volatile_disks", scenario::uses(scenario, "power_cut")},
           {"journal_limit_bytes", kJournalLimitBytes}};
 }
 

@@ -23,7 +23,7 @@ namespace snapbed::runner {
 
 // One line from the server.
 struct ServerEvent {
-  enum class Kind : std::uint8_t { ready, mark, stats, error, ended };
+  enum class Kind : std::uint8_t { ready, mark, stats, cut, power, error, ended };
   Kind kind = Kind::error;
   plan::Mark mark;      // of a mark; guest_ns is 0
   nlohmann::json line;  // as it came
@@ -48,6 +48,8 @@ class Server {
   void ask_stats();
   // Lets the held reply of a mark go.
   void answer(std::uint64_t sequence);
+  // After a `cut`, when the machine is gone: the disks lose what they lose; then comes `power`.
+  void restore_power();
   // The orderly end: the journal is closed when this returns. Throws base::TimedOut after killing
   // it.
   void quit(const base::Deadline& deadline);

@@ -36,8 +36,8 @@ std::vector<Operation> make_operations() {
         may("max", Type::sectors, "16K", ""), may("first", Type::sectors, "", ""),
         may("count", Type::sectors, "", ""), may("overlap", Type::number, "25", ""),
         may("discards", Type::number, "0", ""), may("zeroes", Type::number, "0", ""),
-        may("flushes", Type::number, "1", ""), may("rate", Type::number, "800", ""),
-        may("operations", Type::number, "20000", "")}},
+        may("flushes", Type::number, "1", ""), may("durables", Type::number, "0", ""),
+        may("rate", Type::number, "800", ""), may("operations", Type::number, "20000", "")}},
       {"ledger_stop", {may("name", Type::word, "ledger", "")}},
       {"wait_writes", {device(Type::each), need("sectors", Type::number, "")}},
       {"write",
@@ -113,6 +113,8 @@ std::vector<Operation> make_operations() {
         may("memory", Type::bytes, "", "")}},
       {"plug", {device(Type::disk)}},
       {"unplug", {device(Type::disk)}},
+      {"power_cut", {may("device", Type::disk, "", ""), may("writes", Type::number, "", "")}},
+      {"copy_origin", {device(Type::each)}},
       {"cycle_end", {}},
   };
 }

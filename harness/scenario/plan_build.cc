@@ -38,7 +38,10 @@ class Builder {
   }
 
   void add_all(const std::vector<Step>& steps, std::uint32_t cycle) {
-    for (const Step& step : steps) add(step, cycle);
+    for (const Step& step : steps) {
+      add(step, cycle);
+      if (step.op == "power_cut" && scenario_.module) add_bare("insmod", cycle);
+    }
   }
 
   void add_bare(const std::string& op, std::uint32_t cycle,
@@ -59,7 +62,8 @@ class Builder {
     if (step.op == "partition") gather_parts(step);
     if (step.op == "dm_reload") reload(step);
     if (step.op == "create") gather_low(step);
-    if (step.op == "copy_image") {
+    if (step.op == "power_cut") draw_writes(step);
+    if (step.op == "copy_image" || step.op == "copy_origin") {
       rename(step, "block", "block_bytes");
       step.args["base"] = built_.evidence_sectors;
       built_.evidence_sectors += step.args.contains("count")
@@ -73,6 +77,13 @@ class Builder {
       const std::uint64_t unit = logical_sectors(scenario_, step.args["device"]);
       if (unit > 1) step.args["unit"] = unit;
     }
+  }
+
+  // The cut comes at one of the first so many writes; the seed says which.
+  void draw_writes(plan::Step& step) const {
+    if (!step.args.contains("writes")) return;
+    const auto most = step.args["writes"].get<std::uint64_t>();
+    step.args["writes"] = 1 + journal::step_key(built_.plan.seed, step.id) % most;
   }
 
   static void rename(plan::Step& step, const char* from, const char* to) {

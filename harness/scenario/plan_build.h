@@ -21,8 +21,8 @@ struct Built {
 
 // The steps are: selftest, insmod (unless the scenario forgoes the module), setup, then every
 // cycle's steps and cycle_end, then teardown and rmmod. Each copy_image gets a place of its own
-// on the evidence disk. In fio texts %NAME% becomes the device's path and %seed% a number of
-// (seed, step id). `cycles` is at least 1.
+// on the evidence disk. Behind a power_cut stands insmod again. In fio texts %NAME% becomes the
+// device's path and %seed% a number of (seed, step id). `cycles` is at least 1.
 Built build_plan(const Scenario& scenario, std::uint64_t seed, std::uint32_t cycles);
 
 // The disks that steps plug in or pull, and whether each is there at boot: unless its first such

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <set>
 
 namespace snapbed::scenario {
 namespace {
@@ -101,6 +102,21 @@ TEST(PlanBuild, AReloadedDeviceHasRoomForItsLargestImage) {
   EXPECT_EQ(built.plan.steps[3].args["table"], "0 6144 linear %data% 2048");
   EXPECT_EQ(built.plan.steps[3].args["sectors"], 6144);
   EXPECT_EQ(built.evidence_sectors, 8192U + 6144U);
+}
+
+TEST(PlanBuild, BehindAPowerCutTheModuleIsInsertedAgain) {
+  Scenario scenario = sample();
+  scenario.setup.push_back({0, "power_cut", {{"writes", 5}}, {0}});
+  scenario.setup.push_back({0, "copy_origin", {{"device", "data"}}, {0}});
+  std::set<std::uint64_t> drawn;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    const Built built = build_plan(scenario, seed, 1);
+    EXPECT_EQ(built.plan.steps[3].op, "power_cut");
+    EXPECT_EQ(built.plan.steps[4].op, "insmod");
+    EXPECT_EQ(built.plan.steps[5].args["base"], 0);
+    drawn.insert(built.plan.steps[3].args["writes"].get<std::uint64_t>());
+  }
+  EXPECT_EQ(drawn, (std::set<std::uint64_t>{1, 2, 3, 4, 5}));
 }
 
 TEST(PlanBuild, IsAFunctionOfSeedAndCycles) {

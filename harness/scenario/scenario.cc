@@ -18,9 +18,9 @@
 namespace snapbed::scenario {
 namespace {
 
-const std::vector<std::string> kChecks = {"cut",      "twice",  "map",    "chain", "order",
-                                          "store",    "origin", "events", "errno", "log",
-                                          "watchdog", "abi",    "leak",   "second"};
+const std::vector<std::string> kChecks = {"cut",      "twice",  "map",    "chain",  "order",
+                                          "store",    "origin", "events", "errno",  "log",
+                                          "watchdog", "abi",    "leak",   "second", "power"};
 const std::vector<std::string> kCycleCounters = {
     "writes",         "bytes_written",       "writes_across_take",
     "sectors_judged", "sectors_overwritten", "snapshots"};
@@ -132,7 +132,7 @@ void check_regexes(const Table& root, const std::vector<std::string>& patterns) 
 
 // The families of docs/testing.md and how many classes each has.
 constexpr std::array<std::pair<char, std::uint64_t>, 4> kFamilies = {
-    {{'C', 33}, {'T', 13}, {'S', 9}, {'L', 21}}};
+    {{'C', 34}, {'T', 13}, {'S', 9}, {'L', 21}}};
 
 bool is_class(const std::string& name) {
   constexpr std::size_t kLength = 3;  // a letter and two digits
@@ -148,7 +148,7 @@ std::vector<std::string> read_classes(const Table& root) {
   for (const std::string& name : classes) {
     if (!is_class(name))
       root.refuse_at("classes", "\"classes\" holds \"" + name +
-                                    "\", which is no class; expected C01-C33, T01-T13, S01-S09 or "
+                                    "\", which is no class; expected C01-C34, T01-T13, S01-S09 or "
                                     "L01-L21");
     if (std::count(classes.begin(), classes.end(), name) > 1)
       root.refuse_at("classes", "\"classes\" holds \"" + name + "\" twice; expected it once");

@@ -79,6 +79,7 @@ class StepReader {
   void check_devices(const Step& step) const;
   void check_size_fits(const Step& step) const;
   void check_ledger(const Step& step) const;
+  void check_power_cut(const Step& step) const;
 
   const Scenario& scenario_;
   std::uint32_t line_;
@@ -281,9 +282,9 @@ void StepReader::check_ledger(const Step& step) const {
     std::uint64_t least, most;
   };
   constexpr Bound kBounds[] = {
-      {"writers", 1, 16},  {"depth", 1, 32},     {"max", 1, 2048},
-      {"overlap", 0, 100}, {"discards", 0, 100}, {"zeroes", 0, 100},
-      {"flushes", 0, 100}, {"rate", 0, 1000000}, {"operations", 1, 1000000}};
+      {"writers", 1, 16},   {"depth", 1, 32},          {"max", 1, 2048},    {"overlap", 0, 100},
+      {"discards", 0, 100}, {"zeroes", 0, 100},        {"flushes", 0, 100}, {"durables", 0, 100},
+      {"rate", 0, 1000000}, {"operations", 1, 1000000}};
   for (const Bound& bound : kBounds) {
     const auto value = step.args.at(bound.key).get<std::uint64_t>();
     if (value < bound.least || value > bound.most)
@@ -292,8 +293,24 @@ void StepReader::check_ledger(const Step& step) const {
                   std::to_string(bound.most));
   }
   const auto percent = [&](const char* key) { return step.args.at(key).get<std::uint64_t>(); };
-  if (percent("discards") + percent("zeroes") + percent("flushes") > 100)
-    refuse_here("discards, zeroes and flushes of step \"ledger_start\" are more than 100 percent");
+  if (percent("discards") + percent("zeroes") + percent("flushes") + percent("durables") > 100)
+    refuse_here(
+        "discards, zeroes, flushes and durables of step \"ledger_start\" are more than 100 "
+        "percent");
+}
+
+void StepReader::check_power_cut(const Step& step) const {
+  if (step.op != "power_cut") return;
+  if (!scenario_.second_opinion.empty())
+    refuse_here(
+        "step \"power_cut\" stands beside \"second_opinion\"; expected only one of them: "
+        "what QEMU keeps dies with it");
+  if (!step.args.contains("writes")) return;
+  const auto writes = step.args["writes"].get<std::uint64_t>();
+  constexpr std::uint64_t kMost = 1000000;
+  if (writes == 0 || writes > kMost)
+    refuse_here("\"writes\" of step \"power_cut\" is " + std::to_string(writes) +
+                "; expected 1 to " + std::to_string(kMost) + ", or none for a cut at once");
 }
 
 std::vector<Step> StepReader::read(const Written& written) {
@@ -342,6 +359,7 @@ std::vector<Step> StepReader::read(const Written& written) {
     check_devices(each);
     check_size_fits(each);
     check_ledger(each);
+    check_power_cut(each);
   }
   return steps;
 }

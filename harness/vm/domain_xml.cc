@@ -156,7 +156,8 @@ std::string domain_xml(const MachineConfig& config) {
          root_ports(removable + config.free_slots) + disks(config) +
          "    <serial type='file'>\n      <source" +
          attribute("path", config.console_file.string()) +
-         " append='off'/>\n      <target type='isa-serial' port='0'/>\n    </serial>\n"
+         (config.append_console ? " append='on'" : " append='off'") +
+         "/>\n      <target type='isa-serial' port='0'/>\n    </serial>\n"
          "    <memballoon model='none'/>\n"
          "  </devices>\n" +
          overrides(config) + "</domain>\n";

@@ -54,6 +54,7 @@ struct MachineConfig {
   std::uint16_t free_slots = 0;  // how many disks can be attached while it runs
   Console console = Console::file;
   std::filesystem::path console_file;  // written from its start, by QEMU
+  bool append_console = false;         // at its end: it holds another machine's
   Accel accel = Accel::tcg;
   bool count_instructions =
       false;  // -icount shift=0: 1 ns of guest time each; qemu_machine, TCG, 1 vCPU

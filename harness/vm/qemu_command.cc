@@ -21,11 +21,12 @@ std::string accelerator(const MachineConfig& config) {
 
 void add_console(const MachineConfig& config, std::vector<std::string>& words) {
   const bool terminal = config.console == Console::terminal;
-  words.insert(words.end(),
-               {"-chardev",
-                terminal ? "stdio,id=console,signal=off,mux=on"
-                         : "file,id=console,path=" + option_value(config.console_file.string()),
-                "-serial", "chardev:console"});
+  words.insert(words.end(), {"-chardev",
+                             terminal ? "stdio,id=console,signal=off,mux=on"
+                                      : std::string("file,id=console,append=") +
+                                            (config.append_console ? "on" : "off") +
+                                            ",path=" + option_value(config.console_file.string()),
+                             "-serial", "chardev:console"});
 }
 
 void add_root(const MachineConfig& config, std::vector<std::string>& words) {
