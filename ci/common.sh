@@ -2,6 +2,9 @@
 # What the scripts in ci/ share: talking, failing, the cache. Sourced, never run.
 set -euo pipefail
 
+# Called by a make with --jobs, the scripts still give their own makes as many as there are processors.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
 export repository
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export cache

@@ -5,7 +5,7 @@
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-build=(build-essential cmake ninja-build pkg-config git rsync ca-certificates)
+build=(build-essential ccache cmake ninja-build pkg-config git rsync ca-certificates)
 kernel=(linux-source-6.1 flex bison bc libelf-dev libssl-dev kmod cpio xz-utils perl)
 harness=(libvirt-dev nbdkit-plugin-dev libnbd-dev libboost-dev libboost-filesystem-dev
   libboost-system-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev

@@ -19,11 +19,15 @@ while (($#)); do
 done
 [[ -n $build ]] || die "harness.sh: --build FOLDER is missing"
 
-mkdir --parents "$build"
+# What was compiled once, in any checkout and from the same text, is not compiled again. The compiler's output is
+# kept outside the checkout, like kernels; names below the checkout count from the build folder.
+export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=3G CCACHE_BASEDIR=$repository CCACHE_NOHASHDIR=yes
+export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+mkdir --parents "$build" "$CCACHE_DIR"
 log=$build/build.log
 : >"$log"
 if [[ ! -f $build/build.ninja ]]; then
-  options=(-DSNAPBED_SANITIZE="$sanitize")
+  options=(-DSNAPBED_SANITIZE="$sanitize" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   # Threads meet in the recording server and below it. What parses and judges is for the address and
   # undefined sanitizers; above it are libvirt and child processes, which they do not understand.
   case $sanitize in
