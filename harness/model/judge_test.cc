@@ -318,6 +318,35 @@ TEST(Minima, AJudgedCheckWithoutWorkDidNotRun) {
   EXPECT_NE(report.checks.at("chain").reason, "");
 }
 
+// Twice compares what two copies of one image show; two halves of it have nothing in common.
+TEST(Minima, CopiesOfDifferentSectorsAskForNoComparison) {
+  const auto run = [](std::uint64_t second_first) {
+    Story story;
+    story.start();
+    story.b.cycle = 1;
+    story.b.done(story.b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}}));
+    story.b.done(story.b.call("take", {{"snapshot", "s"}}));
+    for (const std::uint64_t first : {std::uint64_t{0}, second_first}) {
+      const std::uint32_t id = story.b.call("copy_image", {{"snapshot", "s"},
+                                                           {"device", "data0"},
+                                                           {"first", first},
+                                                           {"count", kSectors / 2},
+                                                           {"base", story.evidence_base}});
+      const auto begin = story.content.begin() + static_cast<std::ptrdiff_t>(first);
+      story.b.write(story.evidence, story.evidence_base,
+                    {begin, begin + static_cast<std::ptrdiff_t>(kSectors / 2)});
+      story.evidence_base += kSectors / 2;
+      story.b.done(id);
+    }
+    story.b.done(story.b.call("destroy", {{"snapshot", "s"}}));
+    story.b.mark(plan::MarkKind::cycle_end, 0);
+    story.stop();
+    return story.b.judge({});
+  };
+  EXPECT_FALSE(run(kSectors / 2).checks.contains("twice"));
+  EXPECT_TRUE(run(kSectors / 2 - 1).checks.contains("twice"));
+}
+
 TEST(Record, AGapInTheMarksIsBroken) {
   Story story;
   story.start();
