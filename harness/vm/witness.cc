@@ -78,10 +78,6 @@ int take_extents(void* user, const char* context, std::uint64_t offset, std::uin
   return 0;
 }
 
-json action(const char* type, const json& data) {
-  return {{"type", type}, {"data", data}};
-}
-
 }  // namespace
 
 Witness::Witness(Machine& machine, std::string disk, std::uint64_t bytes,
@@ -109,14 +105,13 @@ void Witness::plug(const std::string& node, const base::Deadline& deadline) {
 void Witness::begin(const base::Deadline& deadline) {
   const std::string node = "node-" + disk_;
   ++moment_;
-  json actions = json::array();
+  // Not as a transaction: QEMU would first wait for all requests in flight, and the guest's mark is
+  // one that the host answers only afterwards.
   if (moment_ > 1)
-    actions.push_back(
-        action("block-dirty-bitmap-disable", {{"node", node}, {"name", map_name(moment_ - 1)}}));
-  actions.push_back(
-      action("block-dirty-bitmap-add",
-             {{"node", node}, {"name", map_name(moment_)}, {"granularity", kWitnessBlock}}));
-  execute("transaction", {{"actions", actions}}, deadline);
+    execute("block-dirty-bitmap-disable", {{"node", node}, {"name", map_name(moment_ - 1)}},
+            deadline);
+  execute("block-dirty-bitmap-add",
+          {{"node", node}, {"name", map_name(moment_)}, {"granularity", kWitnessBlock}}, deadline);
   {
     const base::UniqueFd file(::open(kept().c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes_)) != 0)
@@ -130,6 +125,7 @@ void Witness::begin(const base::Deadline& deadline) {
   execute("blockdev-add",
           {{"driver", "copy-before-write"},
            {"node-name", kFilter},
+           {"discard", "unmap"},  // of its own: else QEMU drops them above the disk
            {"file", node},
            {"target", kTarget}},
           deadline);
