@@ -90,12 +90,8 @@ std::string memory_table(const std::vector<Memory>& memory) {
 std::string goal_table(const std::vector<Goal>& goals) {
   std::string text;
   for (const Goal& goal : goals)
-    text += fmt::format("{:<7} {:<62}{:>9} (at {} {})\n",
-                        !goal.value  ? "-"
-                        : goal.met() ? "met"
-                                     : "MISSED",
-                        goal.what, goal.value ? fmt::format("{:.3f}", *goal.value) : "-",
-                        goal.at_least ? "least" : "most", goal.bound);
+    text += fmt::format("{:<7} {:<60} at {} {}: {}\n", to_string(goal.judgement()), goal.what,
+                        goal.at_least ? "least" : "most", goal.bound, ratio(goal.value, 3));
   return text;
 }
 
@@ -109,8 +105,8 @@ json to_json(const std::vector<Line>& lines, const std::vector<Memory>& memory,
     report["goals"].push_back({{"what", goal.what},
                                {"bound", goal.bound},
                                {"at_least", goal.at_least},
-                               {"value", goal.value ? json(*goal.value) : json(nullptr)},
-                               {"met", goal.met()}});
+                               {"value", spread_json(goal.value)},
+                               {"judgement", to_string(goal.judgement())}});
   return report;
 }
 

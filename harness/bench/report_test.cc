@@ -22,7 +22,7 @@ std::vector<Line> lines() {
 }
 
 TEST(Report, EveryRowHasItsKeys) {
-  const auto json = to_json(lines(), {{"state", 30, 2}}, goals({}, {}));
+  const auto json = to_json(lines(), {{"state", 30, 2}}, goals({}, {}, false));
   ASSERT_EQ(json["rows"].size(), 2u);
   for (const char* key : {"name", "ratio_to_bare", "p50_us", "p99_us", "instructions_per_io",
                           "bytes_moved_per_byte", "requests_per_io"})
@@ -34,15 +34,15 @@ TEST(Report, EveryRowHasItsKeys) {
   EXPECT_EQ(json["rows"][1]["bytes_per_s"], 8.0 * (256 << 10));
   EXPECT_TRUE(json["rows"][1]["ratio_to_bare"].is_null());
   EXPECT_EQ(json["memory"][0]["bytes"], 30);
-  EXPECT_FALSE(json["goals"][0]["met"].get<bool>());
+  EXPECT_EQ(json["goals"][0]["judgement"], "-");
 }
 
 TEST(Report, TablesSayWhatWasMeasuredAndWhatNot) {
   EXPECT_THAT(table(lines()), testing::HasSubstr("0.70 (0.60-0.80)"));
   EXPECT_THAT(table(lines()), testing::HasSubstr("2 MiB/s"));
   EXPECT_THAT(memory_table({{"state", 30, 2}}), testing::HasSubstr("15.0 bytes each of 2"));
-  EXPECT_THAT(goal_table({{"fast", 2, true, 1.5}}), testing::HasSubstr("MISSED"));
-  EXPECT_THAT(goal_table({{"fast", 2, true, 2}}), testing::HasSubstr("met"));
+  EXPECT_THAT(goal_table({{"fast", 2, true, Spread{1.5, 1.5, 1.5}}}), testing::HasSubstr("MISSED"));
+  EXPECT_THAT(goal_table({{"fast", 2, true, Spread{2, 2, 3}}}), testing::HasSubstr("met"));
   EXPECT_THAT(goal_table({{"fast", 2, true, std::nullopt}}), testing::StartsWith("- "));
 }
 

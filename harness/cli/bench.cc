@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "bench/host_load.h"
 #include "bench/report.h"
 #include "cli/commands.h"
 #include "runner/command_line.h"
@@ -122,6 +124,36 @@ void look_at_console(const fs::path& console) {
                              "; see " + console.string());
 }
 
+// What a machine measured, and how much of the host other programs used meanwhile, 0 to 1.
+struct Measured {
+  bench::Results results;
+  double others = 0;
+};
+
+// Looks at the host's processors while the machine runs, for its times are gone when it ends.
+class HostWatch {
+ public:
+  void look(const vm::Machine& guest) {
+    const auto pid = guest.pid();
+    if (!pid) return;
+    try {
+      ours_ = bench::parse_process_ticks(
+          base::read_file(fs::path("/proc") / std::to_string(*pid) / "stat"));
+      last_ = host();
+    } catch (const std::system_error&) {
+      // It has just ended: what was seen last is as good.
+    }
+  }
+  double others() const { return bench::used_by_others(first_, last_, ours_); }
+
+ private:
+  static bench::HostTicks host() { return bench::parse_host_ticks(base::read_file("/proc/stat")); }
+
+  bench::HostTicks first_ = host();
+  bench::HostTicks last_ = first_;
+  std::uint64_t ours_ = 0;
+};
+
 // Where the guest is, by what it measured last.
 std::string place(const BenchOptions& asked, const bench::Results& results) {
   if (!results.memory.empty()) return "memory of snapshots";
@@ -131,13 +163,16 @@ std::string place(const BenchOptions& asked, const bench::Results& results) {
                      bench::to_string(last.system));
 }
 
-// Until the machine has ended. Throws when it stops giving results.
-void wait_for_results(const BenchOptions& asked, const fs::path& disks, const std::string& what,
-                      vm::Machine& guest) {
+// Until the machine has ended. Throws when it stops giving results. Returns how much of the host
+// others used.
+double wait_for_results(const BenchOptions& asked, const fs::path& disks, const std::string& what,
+                        vm::Machine& guest) {
   runner::LiveLine live("bench, " + what);
+  HostWatch watch;
   std::size_t known = 0;
   base::Deadline deadline = base::Deadline::after(kResultLimit);
   while (guest.alive() && !runner::interrupted()) {
+    watch.look(guest);
     const bench::Results results = read_results(disks);
     const std::size_t count = results.samples.size() + results.memory.size();
     if (count > known) deadline = base::Deadline::after(kResultLimit);
@@ -148,10 +183,12 @@ void wait_for_results(const BenchOptions& asked, const fs::path& disks, const st
       throw deadline.error("a result after \"" + place(asked, results) + "\" (" + what + ")");
     std::this_thread::sleep_for(kLook);
   }
+  return watch.others();
 }
 
-bench::Results measure(const BenchOptions& asked, const runner::Parts& parts, const fs::path& out,
-                       vm::Guardian& guardian, bool counted) {
+// What was measured; all of it, unless the user has interrupted.
+Measured measure(const BenchOptions& asked, const runner::Parts& parts, const fs::path& out,
+                 vm::Guardian& guardian, bool counted) {
   const char* what = counted ? "counting instructions, 1 vCPU" : "by the clock, 2 vCPUs";
   const DiskFolder disks(asked.disks);
   const vm::Guarded guarded_disks = guardian.directory(disks.path());
@@ -162,15 +199,15 @@ bench::Results measure(const BenchOptions& asked, const runner::Parts& parts, co
       machine(asked, parts, disks.path(), out, sockets.path(), counted);
   const auto guest = vm::make_qemu_machine(config, &guardian);
   guest->start(base::Deadline::after(std::chrono::seconds(30)));
-  wait_for_results(asked, disks.path(), what, *guest);
-  if (runner::interrupted()) throw std::runtime_error("interrupted");
+  const double others = wait_for_results(asked, disks.path(), what, *guest);
   const bench::Results results = read_results(disks.path());
+  if (runner::interrupted()) return {results, others};
   look_at_console(config.console_file);
   if (!results.error.empty()) throw std::runtime_error("in the guest: " + results.error);
   if (!results.done)
     throw std::runtime_error("the guest ended before it was done; see " +
                              config.console_file.string());
-  return results;
+  return {results, others};
 }
 
 }  // namespace
@@ -182,16 +219,27 @@ int bench(const CommonOptions& options, const BenchOptions& asked) {
   runner::catch_interrupts();
   const fs::path out = fs::absolute(options.out) / "bench";
   fs::create_directories(out);
-  const bench::Results wall =
-      asked.clock ? measure(asked, parts, out, guardian, false) : bench::Results{};
-  const bench::Results counted =
-      asked.count ? measure(asked, parts, out, guardian, true) : bench::Results{};
-  const auto lines = bench::summarize(wall.samples, counted.samples);
-  const auto goals = bench::goals(lines, wall.memory);
-  base::write_file(out / "bench.json", bench::to_json(lines, wall.memory, goals).dump(1) + "\n");
+  const Measured timed = asked.clock ? measure(asked, parts, out, guardian, false) : Measured{};
+  const Measured counted = asked.count && !runner::interrupted()
+                               ? measure(asked, parts, out, guardian, true)
+                               : Measured{};
+  const bench::Results& wall = timed.results;
+  const auto lines = bench::summarize(wall.samples, counted.results.samples);
+  const auto goals = bench::goals(lines, wall.memory, timed.others > bench::kLoaded);
+  const bool complete = !runner::interrupted();
+  nlohmann::json json = bench::to_json(lines, wall.memory, goals);
+  json["complete"] = complete;
+  json["host_used_by_others"] = asked.clock ? nlohmann::json(timed.others) : nlohmann::json();
+  base::write_file(out / "bench.json", json.dump(1) + "\n");
   fmt::print("{}\n{}\n{}\n{}\n", bench::table(lines), bench::memory_table(wall.memory),
              bench::goal_table(goals), (out / "bench.json").string());
-  return 0;
+  if (timed.others > bench::kLoaded)
+    fmt::print(
+        "{:.0f} % of the host's processors were used by others: speeds and their ratios are those "
+        "of a loaded host\n",
+        timed.others * 100);
+  if (!complete) fmt::print("interrupted: this is what had been measured by then\n");
+  return complete ? 0 : kInterrupted;
 }
 
 }  // namespace snapbed::cli
