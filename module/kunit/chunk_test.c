@@ -158,6 +158,7 @@ static void a_run_is_split(struct kunit *test)
 	rest = run_split(run, 4, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, rest);
 	KUNIT_EXPECT_EQ(test, rest->holes_seen, 7);
+	KUNIT_EXPECT_TRUE(test, rest->dirty);
 	KUNIT_EXPECT_EQ(test, run->count, 4);
 	KUNIT_EXPECT_EQ(test, rest->first, 12);
 	KUNIT_EXPECT_EQ(test, rest->count, 2);
