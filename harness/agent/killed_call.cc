@@ -10,17 +10,14 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/process.h"
 
 namespace snapbed::agent {
 namespace {
 
-// Field 3 of /proc/PID/stat, after the name in parentheses.
 char state_of(pid_t pid) {
-  std::ifstream stream("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(stream, line);
-  const auto name_end = line.rfind(')');
-  return name_end == std::string::npos || name_end + 2 >= line.size() ? '?' : line[name_end + 2];
+  const std::vector<std::string> stat = base::process_stat(pid);
+  return stat.empty() ? '?' : stat[0][0];
 }
 
 // How the child ended; 0 while it runs.

@@ -22,6 +22,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -187,18 +188,25 @@ std::optional<std::filesystem::path> find_program(const std::string& name) {
   return std::nullopt;
 }
 
-std::optional<std::uint64_t> process_start_time(pid_t pid) {
+std::vector<std::string> stat_fields(const std::string& stat) {
+  // The name in parentheses may hold spaces and parentheses itself: count from the last one.
+  const auto paren = stat.rfind(')');
+  std::istringstream rest(paren == stat.npos ? "" : stat.substr(paren + 1));
+  return {std::istream_iterator<std::string>(rest), {}};
+}
+
+std::vector<std::string> process_stat(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string line;
-  if (!std::getline(file, line)) return std::nullopt;
-  // The name in parentheses may hold spaces and parentheses itself: count from the last one.
-  const auto paren = line.rfind(')');
-  if (paren == line.npos) return std::nullopt;
-  std::istringstream rest(line.substr(paren + 1));
-  std::string field;
-  for (int number = 3; number <= 22; ++number)
-    if (!(rest >> field)) return std::nullopt;
-  return std::stoull(field);
+  std::getline(file, line);
+  return stat_fields(line);
+}
+
+std::optional<std::uint64_t> process_start_time(pid_t pid) {
+  constexpr std::size_t kStartTime = 22 - 3;
+  const std::vector<std::string> fields = process_stat(pid);
+  if (fields.size() <= kStartTime) return std::nullopt;
+  return std::stoull(fields[kStartTime]);
 }
 
 struct Process::Streams {

@@ -110,6 +110,13 @@ std::string run_ok(const Command& command, const Deadline& deadline);
 // none.
 std::optional<std::filesystem::path> find_program(const std::string& name);
 
+// The fields of a /proc/PID/stat from the third on, the state, which stand behind the name; none
+// when the text is no such. See proc(5). Pure.
+std::vector<std::string> stat_fields(const std::string& stat);
+
+// Those of the process `pid`; none when there is none.
+std::vector<std::string> process_stat(pid_t pid);
+
 // Field 22 of /proc/PID/stat: pid and start time together name a process for the life of the host.
 // nullopt when there is no such process.
 std::optional<std::uint64_t> process_start_time(pid_t pid);

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <sstream>
 #include <stdexcept>
+#include <vector>
+
+#include "base/process.h"
 
 namespace snapbed::bench {
 namespace {
@@ -13,8 +16,9 @@ constexpr int kIdle = 3;
 constexpr int kIoWait = 4;
 constexpr int kFields = 8;  // up to steal; guests' time, behind it, is in user's already
 
-// Fields of /proc/PID/stat behind the closing bracket of the name.
-constexpr int kBeforeUserTime = 11;
+// Fields of /proc/PID/stat, counted from the state.
+constexpr std::size_t kUserTime = 11;
+constexpr std::size_t kSystemTime = 12;
 
 }  // namespace
 
@@ -34,15 +38,10 @@ HostTicks parse_host_ticks(const std::string& stat) {
 }
 
 std::uint64_t parse_process_ticks(const std::string& stat) {
-  // The name may hold brackets and spaces of its own.
-  const auto name_end = stat.rfind(')');
-  std::istringstream words(name_end == stat.npos ? "" : stat.substr(name_end + 1));
-  std::string skipped;
-  for (int i = 0; i < kBeforeUserTime; ++i) words >> skipped;
-  std::uint64_t user = 0, system = 0;
-  if (!(words >> user >> system))
+  const std::vector<std::string> fields = base::stat_fields(stat);
+  if (fields.size() <= kSystemTime)
     throw std::runtime_error("a /proc/PID/stat without the times of the process");
-  return user + system;
+  return std::stoull(fields[kUserTime]) + std::stoull(fields[kSystemTime]);
 }
 
 double used_by_others(const HostTicks& before, const HostTicks& after, std::uint64_t ours) {

@@ -80,10 +80,8 @@ std::string slurp(const std::string& path) {
 
 // Dead, or dead and not yet collected by its parent.
 bool is_zombie(pid_t pid) {
-  const std::string stat = slurp("/proc/" + std::to_string(pid) + "/stat");
-  const auto paren = stat.rfind(')');
-  return paren == stat.npos || stat.compare(paren, 4, ") Z ") == 0 ||
-         stat.compare(paren, 4, ") X ") == 0;
+  const std::vector<std::string> stat = base::process_stat(pid);
+  return stat.empty() || stat[0] == "Z" || stat[0] == "X";
 }
 
 std::string program_of(pid_t pid) {

@@ -16,15 +16,16 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "vm/domain_xml.h"
 #include "vm/libvirt_root.h"
 
@@ -48,17 +49,12 @@ void adopt_orphans() {
 // A dead QEMU that became our child when its parent ended. One that libvirt itself has started and
 // will wait for is still in our session.
 bool is_dead_orphan(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(file, line);
-  const auto paren = line.rfind(") Z ");
-  if (paren == line.npos || line.find("(qemu-") == line.npos) return false;
-  std::istringstream rest(line.substr(paren + 4));
-  pid_t parent = 0;
-  pid_t group = 0;
-  pid_t session = 0;
-  rest >> parent >> group >> session;
-  return parent == ::getpid() && session != ::getsid(0);
+  const std::vector<std::string> stat = base::process_stat(pid);  // state, parent, group, session
+  if (stat.size() < 4 || stat[0] != "Z") return false;
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+  return name.starts_with("qemu-") && std::stol(stat[1]) == ::getpid() &&
+         std::stol(stat[3]) != ::getsid(0);
 }
 
 void collect_dead_orphans() {
