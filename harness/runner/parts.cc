@@ -17,13 +17,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(bool given, const std::string& what) {
-  if (given) throw PartRefused(what);
-  throw PartMissing(what);
+// A file of another kind would cost a boot to be found out, and then in the words of QEMU or of the
+// guest's kernel.
+bool holds(const fs::path& path, std::streamoff at, const std::string& wanted) {
+  std::string bytes(wanted.size(), '\0');
+  std::ifstream in(path, std::ios::binary);
+  in.seekg(at);
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return in && bytes == wanted;
+}
+
+const std::string kElf =
+    "\x7f"
+    "ELF";
+
+// What is wrong with a file that is there; "" when nothing is.
+using Flaw = std::string (*)(const fs::path&);
+
+std::string any_kind(const fs::path&) {
+  return "";
+}
+
+std::string kernel_flaw(const fs::path& path) {
+  if (holds(path, 0x202, "HdrS") || holds(path, 0, kElf)) return "";
+  return "is no kernel: neither bzImage nor ELF, or unreadable";
+}
+
+std::string module_flaw(const fs::path& path) {
+  return holds(path, 0, kElf) ? "" : "is no module: not an ELF file, or unreadable";
 }
 
 fs::path find_part(const std::string& what, const fs::path& wanted, const char* variable,
-                   const std::string& option, const fs::path& built) {
+                   const std::string& option, const fs::path& built, Flaw flaw = any_kind) {
   fs::path path = wanted;
   std::string origin = option;
   bool given = true;
@@ -38,34 +63,13 @@ fs::path find_part(const std::string& what, const fs::path& wanted, const char* 
     }
   }
   std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored))
-    refuse(given, fmt::format("the {} {} is not there (from {})", what, path.string(), origin));
-  return fs::absolute(path);
-}
-
-// A file of another kind would cost a boot to be found out, and then in the words of QEMU or of the
-// guest's kernel.
-bool holds(const fs::path& path, std::streamoff at, const std::string& wanted) {
-  std::string bytes(wanted.size(), '\0');
-  std::ifstream in(path, std::ios::binary);
-  in.seekg(at);
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return in && bytes == wanted;
-}
-
-void require_kinds(const Parts& parts, const fs::path& made) {
-  const auto given = [&](const fs::path& part) { return part.parent_path() != fs::absolute(made); };
-  const std::string elf =
-      "\x7f"
-      "ELF";
-  if (!holds(parts.kernel, 0x202, "HdrS") && !holds(parts.kernel, 0, elf))
-    refuse(given(parts.kernel),
-           fmt::format("the kernel {} is no kernel: neither bzImage nor ELF, or unreadable",
-                       parts.kernel.string()));
-  if (!holds(parts.module, 0, elf))
-    refuse(given(parts.module),
-           fmt::format("the module {} is no module: not an ELF file, or unreadable",
-                       parts.module.string()));
+  const bool there = fs::is_regular_file(path, ignored);
+  if (there) path = fs::absolute(path);
+  const std::string wrong = there ? flaw(path) : fmt::format("is not there (from {})", origin);
+  if (wrong.empty()) return path;
+  const std::string said = fmt::format("the {} {} {}", what, path.string(), wrong);
+  if (given) throw PartRefused(said);
+  throw PartMissing(said);
 }
 
 }  // namespace
@@ -74,14 +78,14 @@ Parts find_parts(const Parts& wanted, const fs::path& program, const std::string
   const fs::path build = program.parent_path().parent_path().parent_path();
   const fs::path made = build / "artifacts";
   Parts parts;
-  parts.kernel = find_part("kernel", wanted.kernel, "SNAPBED_KERNEL", "--kernel", made / "bzImage");
-  parts.module =
-      find_part("module", wanted.module, "SNAPBED_MODULE", "--module", made / module_file);
+  parts.kernel = find_part("kernel", wanted.kernel, "SNAPBED_KERNEL", "--kernel", made / "bzImage",
+                           kernel_flaw);
+  parts.module = find_part("module", wanted.module, "SNAPBED_MODULE", "--module",
+                           made / module_file, module_flaw);
   parts.image =
       find_part("root image", wanted.image, "SNAPBED_IMAGE", "--image", made / "root.erofs");
   parts.plugin = find_part("server plugin", wanted.plugin, "SNAPBED_PLUGIN", "--plugin",
                            build / "harness/recorder/nbdkit-snapbed-plugin.so");
-  require_kinds(parts, made);
   return parts;
 }
 
