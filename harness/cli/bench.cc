@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/temporary_folder.h"
 #include "bench/host_load.h"
 #include "bench/report.h"
 #include "cli/commands.h"
@@ -36,26 +36,6 @@ constexpr std::chrono::minutes kResultLimit{5};  // without any new result
 constexpr auto kLook = std::chrono::milliseconds(500);
 constexpr std::uint64_t kResultBytes = 1 << 20;
 constexpr std::uint64_t kMiB = 1 << 20;
-
-// A folder for the disks, removed with the object.
-class DiskFolder {
- public:
-  explicit DiskFolder(const fs::path& parent) {
-    std::string name = (fs::absolute(parent) / "snapbed-bench-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) base::throw_errno("mkdtemp " + name);
-    path_ = name;
-  }
-  ~DiskFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  DiskFolder(const DiskFolder&) = delete;
-  DiskFolder& operator=(const DiskFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 // A sparse file in which every `step` bytes a block of `block` bytes is written: what the host
 // allocates while it is measured would be charged to whoever comes first.
@@ -190,7 +170,7 @@ double wait_for_results(const BenchOptions& asked, const fs::path& disks, const 
 Measured measure(const BenchOptions& asked, const runner::Parts& parts, const fs::path& out,
                  vm::Guardian& guardian, bool counted) {
   const char* what = counted ? "counting instructions, 1 vCPU" : "by the clock, 2 vCPUs";
-  const DiskFolder disks(asked.disks);
+  const base::TemporaryFolder disks(fs::absolute(asked.disks) / "snapbed-bench-");
   const vm::Guarded guarded_disks = guardian.directory(disks.path());
   const runner::SocketFolder sockets;
   const vm::Guarded guarded_sockets = guardian.directory(sockets.path());

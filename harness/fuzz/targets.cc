@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fuzz/targets.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <stdexcept>
 
-#include "base/error.h"
 #include "base/file.h"
+#include "base/temporary_folder.h"
 #include "journal/format.h"
 #include "journal/pattern.h"
 #include "journal/print.h"
@@ -31,28 +29,9 @@ std::string text_of(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// A folder of this process, taken away at its end.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "snapbed-fuzz-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) base::throw_errno("mkdtemp " + name);
-    path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
+// Of this process, taken away at its end.
 const fs::path& folder() {
-  static const Folder made;
+  static const base::TemporaryFolder made(fs::temp_directory_path() / "snapbed-fuzz-");
   return made.path();
 }
 

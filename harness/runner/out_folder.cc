@@ -2,13 +2,11 @@
 // Folders made, emptied and pointed at.
 #include "runner/out_folder.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <stdexcept>
 #include <system_error>
 
-#include "base/error.h"
 #include "base/file.h"
 
 namespace snapbed::runner {
@@ -42,17 +40,6 @@ void point_latest(const fs::path& out, const fs::path& run) {
   fs::remove(fresh, ignored);
   fs::create_symlink(fs::relative(run, folder), fresh);
   fs::rename(fresh, folder / "latest");
-}
-
-SocketFolder::SocketFolder() {
-  char name[] = "/tmp/snapbed-XXXXXX";
-  if (::mkdtemp(name) == nullptr) base::throw_errno("mkdtemp /tmp/snapbed-XXXXXX for sockets");
-  path_ = name;
-}
-
-SocketFolder::~SocketFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
 }
 
 }  // namespace snapbed::runner

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "base/temporary_folder.h"
+
 namespace snapbed::runner {
 
 // Makes OUT/SCENARIO/SEED, emptied when it holds an earlier run. Only a folder that bears our
@@ -19,16 +21,9 @@ void point_latest(const std::filesystem::path& out, const std::filesystem::path&
 
 // /tmp/snapbed-XXXXXX, mode 0700: socket paths must stay under 108 bytes. Removed with all in
 // it by the destructor.
-class SocketFolder {
+class SocketFolder : public base::TemporaryFolder {
  public:
-  SocketFolder();
-  ~SocketFolder();
-  SocketFolder(const SocketFolder&) = delete;
-  SocketFolder& operator=(const SocketFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
+  SocketFolder() : TemporaryFolder("/tmp/snapbed-") {}
 };
 
 }  // namespace snapbed::runner

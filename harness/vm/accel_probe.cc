@@ -17,32 +17,13 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/temporary_folder.h"
 #include "vm/probe_image.h"
 
 namespace snapbed::vm {
 namespace {
 
 constexpr char kKvmDevice[] = "/dev/kvm";
-
-// A directory that goes with its owner.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "snapbed-probe-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) base::throw_errno("making a directory like " + name);
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string seconds(std::chrono::milliseconds time) {
   char text[32];
@@ -121,7 +102,7 @@ AccelProbe compare(const AccelProbe& kvm, const AccelProbe& tcg) {
 }  // namespace
 
 AccelProbe boot_probe(Accel accel, std::chrono::milliseconds limit) {
-  const ScratchFolder folder;
+  const base::TemporaryFolder folder(std::filesystem::temp_directory_path() / "snapbed-probe-");
   const auto image = probe_image();
   base::write_file(folder.path() / "image",
                    {reinterpret_cast<const char*>(image.data()), image.size()});
