@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and running snapbed needs, and says which;
-# `deps.sh --fuzz` also those of ci/fuzz.sh.
+# `--checks` also those of ci/lint.sh, `--fuzz` those of ci/fuzz.sh.
 # Does nothing when all are there. Root installs directly; anybody else through sudo.
 # shellcheck source=ci/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,12 +12,16 @@ harness=(libvirt-dev nbdkit-plugin-dev libnbd-dev libboost-dev libboost-filesyst
   libxxhash-dev libgtest-dev libgmock-dev libbenchmark-dev)
 machine=(qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu nbdkit libnbd-bin seabios)
 guest=(busybox-static fio e2fsprogs xfsprogs dmsetup fdisk erofs-utils util-linux)
-checks=(shellcheck shfmt clang-format clang-tidy sparse)
-# Only who fuzzes needs a second compiler.
-[[ ${1:-} == --fuzz ]] && checks+=(clang libclang-rt-14-dev)
+# A storm needs none of these, and they bring a second compiler.
+case ${1:-} in
+  '') extra=() ;;
+  --checks) extra=(shellcheck shfmt clang-format clang-tidy sparse) ;;
+  --fuzz) extra=(clang libclang-rt-14-dev) ;;
+  *) die "deps.sh: unknown option $1; expected --checks or --fuzz" ;;
+esac
 
 missing=()
-for package in "${build[@]}" "${kernel[@]}" "${harness[@]}" "${machine[@]}" "${guest[@]}" "${checks[@]}"; do
+for package in "${build[@]}" "${kernel[@]}" "${harness[@]}" "${machine[@]}" "${guest[@]}" "${extra[@]}"; do
   status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
   [[ $status == installed ]] || missing+=("$package")
 done

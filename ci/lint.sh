@@ -4,6 +4,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$repository"
 
+ci/deps.sh --checks
+
 failed=0
 problem() {
   printf 'lint: %s\n' "$*" >&2
