@@ -12,6 +12,8 @@
 
 /* A write over more chunks than this is worked off by the worker. */
 #define HOOK_CHUNKS_MAX 16
+/* With so many reads in flight the next ones wait until one of them has ended. */
+#define READS_AT_ONCE 2
 #define GFP_HOOK (GFP_NOWAIT | __GFP_NOWARN)
 #define GFP_WORKER (GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
@@ -178,15 +180,16 @@ static void copy_read_end(struct bio *bio)
 
 /* The read that fills the copy's buffer. */
 static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
-				 const struct span *span, gfp_t gfp)
+				 const struct span *span, bool in_hook)
 {
 	sector_t first = span_sector(span, area->subs_shift);
 	sector_t count = min_t(sector_t, area->capacity - first,
 			       span->count << SUB_SECTOR_SHIFT);
 	struct bio *bio;
 
-	bio = bio_alloc_bioset(area->bdev, span->count, REQ_OP_READ, gfp,
-			       &area->bios);
+	bio = bio_alloc_bioset(area->bdev, span->count, REQ_OP_READ,
+			       in_hook ? GFP_HOOK : GFP_NOIO,
+			       in_hook ? &area->hook_bios : &area->bios);
 	if (!bio)
 		return NULL;
 	bio->bi_iter.bi_sector = first;
@@ -197,6 +200,29 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
 	/* The last sub-block of the device may be a part of one. */
 	diff_buffer_zero_from(copy->run->buffer, count << SECTOR_SHIFT);
 	return bio;
+}
+
+/*
+ * May the read of a claim leave now?  Else it is kept until one of those in flight
+ * ends: what has piled up by then leaves as one batch with the writes that are let
+ * go, and a device takes a batch for little more than a single request.
+ *
+ * Only the hook's reads are kept: the worker, which sends them off, must not wait
+ * for a bio that is among them.
+ */
+static bool read_goes_now(struct diff_area *area, struct bio *bio, bool in_hook)
+{
+	unsigned long flags;
+	bool now;
+
+	spin_lock_irqsave(&area->lock, flags);
+	now = !in_hook || area->reading < READS_AT_ONCE;
+	if (now)
+		area->reading++;
+	else
+		bio_list_add(&area->reads, bio);
+	spin_unlock_irqrestore(&area->lock, flags);
+	return now;
 }
 
 /* Claims neighbouring sub-blocks and starts to read them. */
@@ -218,7 +244,7 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 	copy->number = span->chunk;
 	copy->first = span_sector(span, area->subs_shift);
 	copy->count = span->count << SUB_SECTOR_SHIFT;
-	bio = copy_read_bio(area, copy, span, reads ? GFP_HOOK : GFP_NOIO);
+	bio = copy_read_bio(area, copy, span, reads);
 	if (!bio)
 		goto out_copy;
 	if (!chunk_claim(chunk, copy)) {
@@ -229,6 +255,8 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 	}
 	trace_blksnap_claim(area->bdev->bd_dev, copy->first, copy->count);
 	diff_area_get(area);
+	if (!read_goes_now(area, bio, reads))
+		return 0;
 	if (reads)
 		bio_list_add(reads, bio);
 	else
@@ -409,10 +437,8 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 
 static void release_origin_bios(struct diff_area *area, struct bio_list *list)
 {
-	struct blk_plug plug;
 	struct bio *bio;
 
-	blk_start_plug(&plug);
 	while ((bio = bio_list_pop(list))) {
 		sector_t first, count;
 
@@ -426,7 +452,6 @@ static void release_origin_bios(struct diff_area *area, struct bio_list *list)
 			blkfilter_resume(bio);
 		}
 	}
-	blk_finish_plug(&plug);
 }
 
 static void copy_work(struct work_struct *work)
@@ -436,16 +461,29 @@ static void copy_work(struct work_struct *work)
 	struct bio_list released = BIO_EMPTY_LIST;
 	struct copy *copy, *next;
 	struct llist_node *done;
+	struct bio_list reads;
+	unsigned int ended = 0;
+	struct blk_plug plug;
+	struct bio *bio;
 
 	done = llist_reverse_order(llist_del_all(&area->copied));
-	llist_for_each_entry_safe(copy, next, done, done_node)
+	llist_for_each_entry_safe(copy, next, done, done_node) {
 		end_copy(area, copy, &released);
+		ended++;
+	}
 
 	spin_lock_irq(&area->lock);
+	reads = area->reads;
+	bio_list_init(&area->reads);
+	area->reading += bio_list_size(&reads) - ended;
 	bio_list_merge(&released, &area->pending);
 	bio_list_init(&area->pending);
 	spin_unlock_irq(&area->lock);
+	blk_start_plug(&plug);
+	while ((bio = bio_list_pop(&reads)))
+		submit_bio(bio);
 	release_origin_bios(area, &released);
+	blk_finish_plug(&plug);
 }
 
 /* Space, budget or the state has changed: everybody looks again. */
@@ -559,6 +597,7 @@ static void init_fields(struct diff_area *area, struct block_device *bdev,
 	atomic_set(&area->refs, 1);
 	init_completion(&area->idle);
 	spin_lock_init(&area->lock);
+	bio_list_init(&area->reads);
 	bio_list_init(&area->pending);
 	bio_list_init(&area->budget);
 	bio_list_init(&area->image_pending);
@@ -607,6 +646,10 @@ static int alloc_pools(struct diff_area *area)
 	ret = bioset_init(&area->bios, BIO_POOL_SIZE, 0, BIOSET_NEED_BVECS);
 	if (ret)
 		return ret;
+	ret = bioset_init(&area->hook_bios, BIO_POOL_SIZE, 0,
+			  BIOSET_NEED_BVECS);
+	if (ret)
+		return ret;
 	ret = bioset_init(&area->store_bios, BIO_POOL_SIZE, 0,
 			  BIOSET_NEED_BVECS);
 	if (ret)
@@ -639,6 +682,7 @@ static void free_area(struct diff_area *area)
 	bioset_exit(&area->clone_bios);
 	bioset_exit(&area->split_bios);
 	bioset_exit(&area->store_bios);
+	bioset_exit(&area->hook_bios);
 	bioset_exit(&area->bios);
 	kfree(area->spare_store);
 	copy_pool_exit(&area->pool);

@@ -45,6 +45,8 @@ struct diff_hole {
  * @refs: one of the owner, one per copy, store and image bio in flight.
  * @idle: completed when @refs becomes zero.
  * @lock: protects the lists; taken in interrupts.
+ * @reading: reads of old data in flight; zero only while @reads is empty.
+ * @reads: of old data, that leave when one of those in flight has ended.
  * @pending: origin writes for the worker to look at.
  * @budget: origin writes that wait for the budget.
  * @image_pending: image bios for the worker to look at.
@@ -57,7 +59,8 @@ struct diff_hole {
  * @fetched: reads of the storage for image bios that have ended.
  * @copy_wq: ends copies and releases writes; never waits for a store.
  * @store_wq: stores, and image bios that need a process.
- * @bios: for reads of old data.
+ * @hook_bios: for reads of old data that the hook begins.
+ * @bios: the same for the worker.
  * @store_bios: for storage; apart, so that a hung storage holds up no release.
  * @split_bios: for parts of image bios.
  * @clone_bios: for reads below the image.
@@ -87,6 +90,8 @@ struct diff_area {
 	struct completion idle;
 
 	spinlock_t lock;
+	unsigned int reading;
+	struct bio_list reads;
 	struct bio_list pending;
 	struct bio_list budget;
 	struct bio_list image_pending;
@@ -105,6 +110,7 @@ struct diff_area {
 	struct work_struct store_work;
 	struct work_struct image_work;
 
+	struct bio_set hook_bios;
 	struct bio_set bios;
 	struct bio_set store_bios;
 	struct bio_set split_bios;
