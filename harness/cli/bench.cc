@@ -69,12 +69,11 @@ vm::MachineConfig machine(const BenchOptions& asked, const runner::Parts& parts,
   config.kernel = parts.kernel;
   config.root_image = parts.image;
   config.firmware = vm::quick_firmware();
-  std::vector<std::string> arguments = {"tsc=reliable", "clocksource=tsc",
-                                        fmt::format("snapbed_bench_rounds={}", asked.rounds),
+  std::vector<std::string> arguments = {fmt::format("snapbed_bench_rounds={}", asked.rounds),
                                         fmt::format("snapbed_bench_divide={}", asked.divide),
                                         fmt::format("snapbed_bench_counted={:d}", counted)};
   if (!asked.only.empty()) arguments.push_back("snapbed_bench_only=" + asked.only);
-  config.command_line = runner::guest_command_line(arguments);
+  config.command_line = runner::guest_command_line(arguments, config.accel, runner::Caches::fast);
   config.memory_mib = 1024;
   config.vcpus = counted ? 1 : 2;
   config.count_instructions = counted;

@@ -26,7 +26,8 @@ vm::MachineConfig machine(const CommonOptions& options, const scenario::Scenario
   config.kernel = parts.kernel;
   config.root_image = parts.image;
   config.firmware = vm::quick_firmware();
-  config.command_line = runner::guest_command_line(scenario.kernel_arguments) + " snapbed_shell=1";
+  config.command_line =
+      runner::guest_command_line(scenario.kernel_arguments, config.accel) + " snapbed_shell=1";
   config.memory_mib =
       options.memory_mib.value_or(static_cast<std::uint32_t>(scenario.memory_bytes >> 20U));
   config.vcpus = static_cast<std::uint16_t>(options.vcpus.value_or(scenario.vcpus));

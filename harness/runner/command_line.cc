@@ -7,7 +7,7 @@
 namespace snapbed::runner {
 namespace {
 
-constexpr std::array<std::string_view, 10> kAlways = {
+constexpr std::array<std::string_view, 9> kAlways = {
     "console=ttyS0", "root=/dev/vda", "rootfstype=erofs", "ro",
     // An oops is the end, and the console says why.
     "panic=-1",
@@ -17,20 +17,29 @@ constexpr std::array<std::string_view, 10> kAlways = {
     "no_timer_check",
     // The module's caches bear its name, so that leaks and sanitizers name it.
     "slab_nomerge",
-    // Its objects are surrounded, and filled when they are free: what is used too long or too far
-    // shows.
-    "slub_debug=FZP,blksnap_*",
     // Breakpoints become jumps in three writes to running code; one is the least an amplifier needs
     // (images/kernel.config, on code that changes under emulation).
     "sysctl.debug.kprobes-optimization=0"};
 
+// Its objects are surrounded, and filled when they are free.
+constexpr std::string_view kGuarded = "slub_debug=FZP,blksnap_*";
+
+// The emulator's processors all read one counter, which the kernel cannot know: it would ask the
+// power management timer for the time, and every such question leaves the translated code.
+constexpr std::string_view kEmulated = "tsc=reliable clocksource=tsc";
+
 }  // namespace
 
-std::string guest_command_line(const std::vector<std::string>& arguments) {
+std::string guest_command_line(const std::vector<std::string>& arguments, vm::Accel accel,
+                               Caches caches) {
   std::string line;
-  for (const std::string_view argument : kAlways)
+  const auto add = [&](std::string_view argument) {
     line.append(line.empty() ? "" : " ").append(argument);
-  for (const std::string& argument : arguments) line.append(" ").append(argument);
+  };
+  for (const std::string_view argument : kAlways) add(argument);
+  if (caches == Caches::guarded) add(kGuarded);
+  if (accel == vm::Accel::tcg) add(kEmulated);
+  for (const std::string& argument : arguments) add(argument);
   return line;
 }
 
