@@ -72,7 +72,8 @@ void run_free(struct run *run)
 	kmem_cache_free(run_cache, run);
 }
 
-struct run *run_split(struct run *run, unsigned int count, gfp_t gfp)
+struct run *run_split(struct diff_buffer_pool *pool, struct run *run,
+		      unsigned int count, gfp_t gfp)
 {
 	struct chunk *chunk = run->chunk;
 	unsigned int rest_count = run->count - count, i;
@@ -81,8 +82,7 @@ struct run *run_split(struct run *run, unsigned int count, gfp_t gfp)
 	rest = run_alloc(chunk, run->first + count, rest_count, gfp);
 	if (!rest)
 		return NULL;
-	rest->buffer = diff_buffer_alloc_empty(run->buffer->pool, rest_count,
-					       gfp);
+	rest->buffer = diff_buffer_alloc_empty(pool, rest_count, gfp);
 	if (!rest->buffer) {
 		run_free(rest);
 		return NULL;

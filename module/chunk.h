@@ -107,9 +107,11 @@ struct run *run_alloc(struct chunk *chunk, unsigned int first,
 void run_free(struct run *run);
 /*
  * Makes a second run, dirty and in the chunk, of what follows the first @count
- * sub-blocks of a run that has a buffer, no place yet and no store in flight.
+ * sub-blocks of a run that has a buffer, no place yet and no store in flight.  The
+ * buffer, of @pool like the new one, may be replaced meanwhile.
  */
-struct run *run_split(struct run *run, unsigned int count, gfp_t gfp);
+struct run *run_split(struct diff_buffer_pool *pool, struct run *run,
+		      unsigned int count, gfp_t gfp);
 
 /**
  * struct copy_pool - What the worker copies with when there is no memory.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/blk-cgroup.h>
 #include <linux/blk-filter.h>
 #include <linux/blkdev.h>
 #include <linux/percpu.h>
@@ -117,8 +118,10 @@ void diff_area_wait_image_budget(struct diff_area *area, struct bio *bio,
 	}
 	note_parked(area, bio, DIFF_WAITER_IMAGE, SNAP_WAIT_BUDGET);
 	queue_bio(area, &area->image_budget, bio);
-	/* The budget may have come between the question and the queue. */
+	/* The budget or the end may have come between the question and the queue. */
 	diff_storage_wait_budget(area->storage, count, false);
+	if (diff_area_is_over(area))
+		queue_work(area->copy_wq, &area->kick_work);
 }
 
 /* A write waits for the memory that stores free; false when none are coming. */
@@ -192,6 +195,8 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
 			       in_hook ? &area->hook_bios : &area->bios);
 	if (!bio)
 		return NULL;
+	/* A limit on the reads of this writer must hold up no other. */
+	bio_associate_blkg_from_css(bio, blkcg_root_css);
 	bio->bi_iter.bi_sector = first;
 	bio->bi_end_io = copy_read_end;
 	bio->bi_private = copy;
@@ -205,7 +210,9 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
 /*
  * May the read of a claim leave now?  Else it is kept until one of those in flight
  * ends: what has piled up by then leaves as one batch with the writes that are let
- * go, and a device takes a batch for little more than a single request.
+ * go, and a device takes a batch for little more than a single request.  Those in
+ * flight may be slow, and of another part of the device: none waits for them longer
+ * than a tick.
  *
  * Only the hook's reads are kept: the worker, which sends them off, must not wait
  * for a bio that is among them.
@@ -213,16 +220,27 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
 static bool read_goes_now(struct diff_area *area, struct bio *bio, bool in_hook)
 {
 	unsigned long flags;
-	bool now;
+	bool now, first;
 
 	spin_lock_irqsave(&area->lock, flags);
 	now = !in_hook || area->reading < READS_AT_ONCE;
+	first = bio_list_empty(&area->reads);
 	if (now)
 		area->reading++;
 	else
 		bio_list_add(&area->reads, bio);
 	spin_unlock_irqrestore(&area->lock, flags);
+	if (!now && first)
+		queue_delayed_work(area->copy_wq, &area->send_work, 1);
 	return now;
+}
+
+static void send_work(struct work_struct *work)
+{
+	struct diff_area *area = container_of(to_delayed_work(work),
+					      struct diff_area, send_work);
+
+	queue_work(area->copy_wq, &area->copy_work);
 }
 
 /* Claims neighbouring sub-blocks and starts to read them. */
@@ -607,6 +625,7 @@ static void init_fields(struct diff_area *area, struct block_device *bdev,
 	init_llist_head(&area->copied);
 	init_llist_head(&area->stored);
 	init_llist_head(&area->fetched);
+	INIT_DELAYED_WORK(&area->send_work, send_work);
 	INIT_WORK(&area->kick_work, kick_work);
 	INIT_WORK(&area->copy_work, copy_work);
 	INIT_WORK(&area->store_work, diff_area_store_work);
@@ -766,9 +785,12 @@ static void show_lists(struct diff_area *area, struct seq_file *to)
 	struct diff_hole *hole;
 	struct run *run;
 	unsigned int pending, budget, image_pending, image_budget;
+	unsigned int reading, reads;
 	unsigned int dirty = 0, holes = 0;
 
 	spin_lock_irq(&area->lock);
+	reading = area->reading;
+	reads = bio_list_size(&area->reads);
 	pending = bio_list_size(&area->pending);
 	budget = bio_list_size(&area->budget);
 	image_pending = bio_list_size(&area->image_pending);
@@ -780,8 +802,8 @@ static void show_lists(struct diff_area *area, struct seq_file *to)
 	spin_unlock_irq(&area->lock);
 	seq_printf(to, "  parked pending %u budget %u image_pending %u image_budget %u\n",
 		   pending, budget, image_pending, image_budget);
-	seq_printf(to, "  dirty_runs %u holes %u refs %d\n", dirty, holes,
-		   atomic_read(&area->refs));
+	seq_printf(to, "  reading %u reads_kept %u dirty_runs %u holes %u refs %d\n",
+		   reading, reads, dirty, holes, atomic_read(&area->refs));
 }
 
 void diff_area_show(struct diff_area *area, struct seq_file *to)
@@ -846,6 +868,7 @@ void diff_area_destroy(struct diff_area *area)
 	kick_and_flush(area);
 	diff_area_put(area);
 	wait_for_completion(&area->idle);
+	cancel_delayed_work_sync(&area->send_work);
 	diff_storage_remove_client(area->storage, &area->client);
 	flush_work(&area->kick_work);
 	flush_work(&area->copy_work);

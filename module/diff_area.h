@@ -46,7 +46,8 @@ struct diff_hole {
  * @idle: completed when @refs becomes zero.
  * @lock: protects the lists; taken in interrupts.
  * @reading: reads of old data in flight; zero only while @reads is empty.
- * @reads: of old data, that leave when one of those in flight has ended.
+ * @reads: of old data, that leave when one of those in flight has ended, or when
+ *	@send_work finds that none has for a tick.
  * @pending: origin writes for the worker to look at.
  * @budget: origin writes that wait for the budget.
  * @image_pending: image bios for the worker to look at.
@@ -105,6 +106,7 @@ struct diff_area {
 	struct llist_head fetched;
 	struct workqueue_struct *copy_wq;
 	struct workqueue_struct *store_wq;
+	struct delayed_work send_work;
 	struct work_struct kick_work;
 	struct work_struct copy_work;
 	struct work_struct store_work;

@@ -62,6 +62,13 @@ void diff_storage_corrupt(struct diff_storage *storage, int error)
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
+/* On a queue that goes on without memory: that may be what everybody waits for. */
+static void start_stall_timer(struct diff_storage *storage)
+{
+	kblockd_mod_delayed_work_on(WORK_CPU_UNBOUND, &storage->stall_work,
+				    msecs_to_jiffies(param_storage_stall_ms()));
+}
+
 /*
  * Writers wait for the budget.  If no store has ended since we last looked,
  * none is coming: the origin must not wait any longer.
@@ -70,7 +77,6 @@ static void stall_check(struct work_struct *work)
 {
 	struct diff_storage *storage = container_of(to_delayed_work(work),
 					struct diff_storage, stall_work);
-	unsigned long delay = msecs_to_jiffies(param_storage_stall_ms());
 	bool stalled = false;
 
 	spin_lock_irq(&storage->lock);
@@ -78,7 +84,7 @@ static void stall_check(struct work_struct *work)
 		stalled = storage->stall_seq == storage->stored_seq;
 		storage->stall_seq = storage->stored_seq;
 		if (!stalled)
-			schedule_delayed_work(&storage->stall_work, delay);
+			start_stall_timer(storage);
 	}
 	spin_unlock_irq(&storage->lock);
 	if (stalled)
@@ -416,8 +422,7 @@ static void begin_waiting(struct diff_storage *storage)
 	trace_blksnap_wait(storage, storage->unsaved);
 	storage->waiting = true;
 	storage->stall_seq = storage->stored_seq;
-	mod_delayed_work(system_wq, &storage->stall_work,
-			 msecs_to_jiffies(param_storage_stall_ms()));
+	start_stall_timer(storage);
 }
 
 bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,

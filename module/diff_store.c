@@ -80,7 +80,8 @@ static bool place(struct diff_area *area, struct run *run)
 	if (!got)
 		return false;
 	if (got >> SUB_SECTOR_SHIFT < run->count) {
-		rest = run_split(run, got >> SUB_SECTOR_SHIFT,
+		rest = run_split(&area->pool.buffers, run,
+				 got >> SUB_SECTOR_SHIFT,
 				 GFP_NOIO | __GFP_NOFAIL);
 		put_back(area, rest);
 	}

@@ -155,7 +155,7 @@ static void a_run_is_split(struct kunit *test)
 	run->holes_seen = 7;
 	chunk_end_copy(f->chunk, copy, true);
 	copy_free(&f->pool, copy);
-	rest = run_split(run, 4, GFP_KERNEL);
+	rest = run_split(&f->pool.buffers, run, 4, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, rest);
 	KUNIT_EXPECT_EQ(test, rest->holes_seen, 7);
 	KUNIT_EXPECT_TRUE(test, rest->dirty);
