@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "agent/abi.h"
-#include "agent/aligned_memory.h"
+#include "agent/abi_memory.h"
 
 namespace snapbed::agent {
 namespace {
@@ -33,10 +33,11 @@ std::uint32_t blocks_of(AbiBench& bench) {
 
 // One window: how much is returned, that it is that part of the map, and that nothing behind it is
 // touched.
-void window_case(AbiBench& bench, const Bytes& map, std::uint32_t offset, std::uint32_t length) {
+void window_case(AbiBench& bench, FencedMemory& memory, const Bytes& map, std::uint32_t offset,
+                 std::uint32_t length) {
   const auto count = static_cast<std::uint32_t>(map.size());
   const std::uint32_t right = offset >= count ? 0 : std::min(length, count - offset);
-  Bytes bytes(right + kGuardBytes, 0xee);
+  const std::span<std::uint8_t> bytes = memory.last(right + kGuardBytes, 0xee);
   const std::int64_t got = bench.read_map(bench.origins[0].id, offset, length, bytes.data());
   const std::string with =
       "offset " + std::to_string(offset) + ", length " + std::to_string(length);
@@ -52,10 +53,11 @@ void window_case(AbiBench& bench, const Bytes& map, std::uint32_t offset, std::u
 void window_cases(AbiBench& bench) {
   const Bytes map = whole_map(bench);
   const auto count = static_cast<std::uint32_t>(map.size());
+  FencedMemory memory(map.size() + kGuardBytes);
   for (const std::uint32_t length : {0U, 1U, 7U, 4096U, count - 1, count, count + 1, kMost}) {
     for (const std::uint32_t offset :
          {0U, 1U, 13U, count / 2, count - 1, count, count + 1, 1U << 31, kMost - 6, kMost}) {
-      window_case(bench, map, offset, length);
+      window_case(bench, memory, map, offset, length);
     }
   }
   for (const std::uint32_t window : {1U, 7U, 4096U}) {

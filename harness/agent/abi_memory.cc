@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 
@@ -12,12 +13,18 @@
 
 namespace snapbed::agent {
 
+namespace {
+
+std::uint8_t* map(std::size_t pages, int protection) {
+  void* at = ::mmap(nullptr, pages * BadMemory::kPageBytes, protection, MAP_PRIVATE | MAP_ANONYMOUS,
+                    -1, 0);
+  if (at == MAP_FAILED) base::throw_errno("mmap of " + std::to_string(pages) + " pages");
+  return static_cast<std::uint8_t*>(at);
+}
+
+}  // namespace
+
 BadMemory::BadMemory() {
-  const auto map = [](std::size_t pages, int protection) {
-    void* at = ::mmap(nullptr, pages * kPageBytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) base::throw_errno("mmap of " + std::to_string(pages) + " pages");
-    return static_cast<std::uint8_t*>(at);
-  };
   pages_ = map(3, PROT_READ | PROT_WRITE);
   if (::mprotect(pages_ + kPageBytes, kPageBytes, PROT_NONE) != 0) base::throw_errno("mprotect");
   unmapped_ = map(1, PROT_NONE);
@@ -245,6 +252,24 @@ void abi_memory(AbiBench& bench) {
   bad_arrays_read(bench, memory, id);
   bad_arrays_written(bench, memory, id);
   map_into_bad_memory(bench, memory);
+}
+
+FencedMemory::FencedMemory(std::size_t most)
+    : fence_((most + BadMemory::kPageBytes - 1) / BadMemory::kPageBytes * BadMemory::kPageBytes),
+      pages_(map(fence_ / BadMemory::kPageBytes + 1, PROT_READ | PROT_WRITE)) {
+  if (::mprotect(pages_ + fence_, BadMemory::kPageBytes, PROT_NONE) != 0)
+    base::throw_errno("mprotect");
+}
+
+FencedMemory::~FencedMemory() {
+  ::munmap(pages_, fence_ + BadMemory::kPageBytes);
+}
+
+std::span<std::uint8_t> FencedMemory::last(std::size_t count, std::uint8_t byte) {
+  if (count > fence_) throw std::out_of_range("more than the fenced memory has");
+  const std::span<std::uint8_t> bytes(pages_ + fence_ - count, count);
+  std::fill(bytes.begin(), bytes.end(), byte);
+  return bytes;
 }
 
 }  // namespace snapbed::agent

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <stdexcept>
 
 #include "agent/blksnap_abi.h"
@@ -44,6 +45,23 @@ class BadMemory {
  private:
   std::uint8_t* pages_;
   void* unmapped_;
+};
+
+// Bytes to be written by the module under test, up to a page that nobody may touch: one that
+// writes on and on gets -EFAULT and leaves our heap alone. Not thread safe.
+class FencedMemory {
+ public:
+  explicit FencedMemory(std::size_t most);  // throws std::system_error
+  ~FencedMemory();
+  FencedMemory(const FencedMemory&) = delete;
+  FencedMemory& operator=(const FencedMemory&) = delete;
+
+  // The last `count` bytes before the fence, at most `most`, all set to `byte`.
+  std::span<std::uint8_t> last(std::size_t count, std::uint8_t byte);
+
+ private:
+  std::size_t fence_;  // offset of the page
+  std::uint8_t* pages_;
 };
 
 }  // namespace snapbed::agent
