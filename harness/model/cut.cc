@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "journal/pattern.h"
 #include "model/checks.h"
@@ -219,7 +220,8 @@ class Cut {
   bool find_pair(std::size_t best, std::size_t& one, std::size_t& other) const;
   std::string describe_constraint(const Constraint& constraint) const;
   void add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash);
-  bool explained(const BadRange& bad, const Copy& copy) const;
+  bool is_withdrawn(const Copy& copy) const;
+  SectorSet excused(const Copy& copy) const;
   bool cut_off(const BadRange& bad, const Copy& copy) const;
   std::string take_text() const {
     return fmt::format("TAKE of {} lies in stamps [{}, {}], {} quiet intervals", snapshot_.name,
@@ -556,44 +558,68 @@ bool Cut::cut_off(const BadRange& bad, const Copy& copy) const {
                      });
 }
 
-// -EIO is right only where CORRUPTED was delivered, a request below failed, a disk was pulled, or
-// DESTROY was called while another lane was reading.
-bool Cut::explained(const BadRange& bad, const Copy& copy) const {
+// Where CORRUPTED was delivered, a disk was pulled, or DESTROY was called while another lane was
+// reading, nothing of the image need be read; nor where a request to what it is stored on failed,
+// or to a disk below one whose sectors the host does not know: which sectors it was for is not
+// known.
+bool Cut::is_withdrawn(const Copy& copy) const {
   if (snapshot_.corrupted() || copy.returned > snapshot_.destroy_called) return true;
   const Place& place = snapshot_.places[copy.device];
-  const std::uint64_t first = place.first + bad.first;
+  std::set<std::uint16_t> whole;
+  for (const StorageRange& range : snapshot_.storage) whole.insert(range.disk);
   const auto pulled = [&](std::uint16_t disk) {
     return facts_.history.was_pulled(disk, window_.take.first, copy.returned);
   };
-  if (pulled(place.disk) ||
-      std::any_of(snapshot_.storage.begin(), snapshot_.storage.end(),
-                  [&](const StorageRange& range) { return pulled(range.disk); })) {
-    return true;
-  }
-  if (window_.exempt[copy.device].all(first, bad.count)) return true;
-  if (cut_off(bad, copy)) return true;
-  constexpr std::uint64_t kCopyUnit =
-      16384;  // sectors: a failed read loses at most its chunk (8 MiB)
-  for (const Request& request : facts_.journal.requests) {
-    if (request.error == 0 || request.end < window_.take.first) continue;
-    if (request.begin > copy.returned) break;
-    const journal::Role role = facts_.journal.disks[request.disk].role;
-    if (role == journal::Role::storage) return true;
-    if (request.disk == place.disk && request.first < first + bad.count + kCopyUnit &&
-        first < request.first + request.count + kCopyUnit) {
-      return true;
+  if (pulled(place.disk) || std::any_of(whole.begin(), whole.end(), pulled)) return true;
+  if (!place.recorded) whole.insert(place.below.begin(), place.below.end());
+  return std::any_of(facts_.journal.requests.begin(), facts_.journal.requests.end(),
+                     [&](const Request& request) {
+                       return request.error != 0 && request.end >= window_.take.first &&
+                              request.begin <= copy.returned && whole.contains(request.disk);
+                     });
+}
+
+// Sectors of the copied device's disk that may read as -EIO.
+SectorSet Cut::excused(const Copy& copy) const {
+  const Place& place = snapshot_.places[copy.device];
+  SectorSet sectors;
+  // Storage that came to lie there after the take; what lay there before reads as zeroes.
+  for (const Snapshot& owner : facts_.history.snapshots) {
+    if (owner.destroyed < window_.take.first) continue;
+    for (const StorageRange& range : owner.storage) {
+      if (range.ok && range.disk == place.disk && range.returned >= window_.take.first &&
+          range.from <= copy.returned) {
+        sectors.add(range.first, range.count);
+      }
     }
   }
-  return false;
+  // A read that failed loses what it was a part of: a chunk at most on either side.
+  constexpr std::uint64_t kChunk = (std::uint64_t{256} << 10U) / journal::kSectorBytes;
+  for (const Request& request : facts_.journal.requests) {
+    if (request.begin > copy.returned) break;
+    if (request.disk != place.disk || request.op != journal::Op::read || request.error == 0 ||
+        request.end < window_.take.first) {
+      continue;
+    }
+    const std::uint64_t from = request.first - std::min(request.first, kChunk - 1);
+    sectors.add(from, request.first + request.count + kChunk - 1 - from);
+  }
+  return sectors;
 }
 
 void Cut::judge_errors() {
   for (const Copy& copy : snapshot_.copies) {
+    if (copy.bad.empty()) continue;
+    const Place& place = snapshot_.places[copy.device];
+    const bool withdrawn = is_withdrawn(copy);
+    const SectorSet excused = withdrawn ? SectorSet() : this->excused(copy);
     for (const BadRange& bad : copy.bad) {
       result_.exercised["bad_sectors"] += bad.count;
       constexpr int kEio = 5;
-      if (bad.error == kEio && explained(bad, copy)) continue;
-      const Place& place = snapshot_.places[copy.device];
+      if (bad.error == kEio &&
+          (withdrawn || cut_off(bad, copy) || excused.all(place.first + bad.first, bad.count))) {
+        continue;
+      }
       add_finding(
           result_, Kind::cut_read_error, place.device, snapshot_.take_cycle,
           Evidence{.snapshot = index_,
@@ -601,7 +627,7 @@ void Cut::judge_errors() {
                    .steps = {copy.step},
                    .focus = copy.called},
           fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}, and neither a "
-                      "CORRUPTED event nor a failed request below explains it.",
+                      "CORRUPTED event nor a failed read near it explains it.",
                       bad.first, bad.count, place.device, bad.error,
                       step_name(facts_.history, copy.step)));
     }
@@ -609,11 +635,17 @@ void Cut::judge_errors() {
 }
 
 // What was written through the image is what the image shows from then on: the contents are a
-// function of the step. Sectors that more than one step wrote are left to the last, if the steps
-// before it had ended.
+// function of the step. Of sectors that more than one step wrote, the last is asked for; where one
+// was called before another had ended, nobody knows which that is.
 void Cut::judge_image_writes() {
   for (const Copy& copy : snapshot_.copies) {
     std::map<std::uint64_t, std::uint64_t> expected;  // image sector -> hash
+    struct Ended {
+      std::uint32_t step = 0;  // the latest that wrote the sector
+      Stamp own = 0;           // when it ended
+      Stamp others = 0;        // when the last of those before it ended
+    };
+    std::map<std::uint64_t, Ended> ended;
     for (const OwnChange& change : snapshot_.image_writes) {
       if (change.device != copy.device || change.called > copy.returned) continue;
       const std::uint64_t key = journal::step_key(facts_.history.plan.seed, change.step);
@@ -622,7 +654,11 @@ void Cut::judge_image_writes() {
       for (const plan::Range& range : change.ranges) {
         for (std::uint64_t s = range.first; s < range.first + range.count; ++s) {
           expected.erase(s);
-          if (!known) continue;
+          Ended& before = ended[s];
+          if (before.step != change.step) before.others = std::max(before.others, before.own);
+          before.step = change.step;
+          before.own = change.returned;
+          if (!known || change.called <= before.others) continue;
           journal::fill_sector(key, s, bytes);
           expected[s] = journal::sector_hash(bytes);
         }

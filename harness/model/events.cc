@@ -160,17 +160,27 @@ class Events {
   const journal::Request* failed_store() const {
     for (const StorageRange& range : snapshot_.storage) {
       if (!range.ok || facts_.journal.disks[range.disk].role != journal::Role::storage) continue;
-      for (const journal::Request* request : facts_.disks[range.disk].changes) {
-        if (request->error != 0 && request->begin > range.from &&
-            request->end < snapshot_.destroy_called && request->first < range.first + range.count &&
-            range.first < request->first + request->count) {
-          return request;
-        }
+      const journal::Request* request = failed_store(range, snapshot_.destroy_called);
+      if (request != nullptr && request->end < snapshot_.destroy_called) return request;
+    }
+    return nullptr;
+  }
+
+  // The first change of the range that failed and was begun before the stamp.
+  const journal::Request* failed_store(const StorageRange& range, Stamp before) const {
+    for (const journal::Request* request : facts_.disks[range.disk].changes) {
+      if (request->begin >= before) break;
+      if (request->error != 0 && request->begin > range.from &&
+          request->first < range.first + range.count &&
+          range.first < request->first + request->count) {
+        return request;
       }
     }
     return nullptr;
   }
 
+  // Only its own storage corrupts a snapshot: full or stalled, for which a scenario waits; failed;
+  // or taken away.
   bool expected(const Event& event) const {
     for (const plan::Step& step : facts_.history.plan.steps) {
       if (step.op == "wait_event" && step.args.value("code", std::string()) == "corrupted" &&
@@ -178,10 +188,10 @@ class Events {
         return true;
       }
     }
-    return std::any_of(facts_.journal.requests.begin(), facts_.journal.requests.end(),
-                       [&](const journal::Request& request) {
-                         return request.error != 0 && request.begin < event.seen &&
-                                request.end > snapshot_.create_called;
+    return std::any_of(snapshot_.storage.begin(), snapshot_.storage.end(),
+                       [&](const StorageRange& range) {
+                         return facts_.history.was_pulled(range.disk, range.from, event.seen) ||
+                                failed_store(range, event.seen) != nullptr;
                        });
   }
 

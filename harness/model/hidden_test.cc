@@ -48,7 +48,15 @@ struct Story {
   Report judge() {
     const std::uint32_t id =
         b.call("copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", 0}});
-    b.write(evidence, 0, image);
+    if (bad) {
+      b.write(evidence, 0, {image.begin(), image.begin() + static_cast<std::ptrdiff_t>(*bad)});
+      b.write(evidence, *bad + 8,
+              {image.begin() + static_cast<std::ptrdiff_t>(*bad) + 8, image.end()});
+      b.mark(plan::MarkKind::read_error, id,
+             {{"device", "data0"}, {"first", *bad}, {"count", 8}, {"error", 5}});
+    } else {
+      b.write(evidence, 0, image);
+    }
     b.done(id);
     b.done(b.call("destroy", {{"snapshot", "s"}}));
     b.mark(plan::MarkKind::done, 0);
@@ -58,6 +66,7 @@ struct Story {
   JournalBuilder b;
   std::uint16_t data = 0, evidence = 0;
   std::vector<std::uint64_t> image;
+  std::optional<std::uint64_t> bad;  // eight sectors from here on cannot be read
 };
 
 std::string all(const Report& report) {
@@ -71,6 +80,18 @@ TEST(Hidden, ZeroesAndWhatTheSectorsHeldAtTakeAreRight) {
   const Report report = story.judge();
   EXPECT_EQ(report.checks.at("cut").outcome, Outcome::pass) << all(report);
   EXPECT_EQ(report.checks.at("cut").exercised.at("hidden_sectors"), 16U);
+}
+
+TEST(Hidden, OnlyStorageOfAfterTheTakeMayReadAsAnError) {
+  for (const std::uint64_t first : {std::uint64_t{16}, std::uint64_t{32}}) {
+    Story story;
+    story.bad = first;
+    const auto found = story.judge().checks.at("cut").findings;
+    ASSERT_EQ(found.size(), first == 16 ? 1U : 0U);
+    if (first == 16) {
+      EXPECT_THAT(found[0].text, HasSubstr("Image sectors [16, +8) of data0 read with error 5"));
+    }
+  }
 }
 
 TEST(Hidden, OldDataInStorageOfBeforeTheTakeAreFound) {

@@ -496,8 +496,8 @@ class Teller {
   }
 
   static void add_bad(const PlacedMark& placed, const Place& place, Copy& copy) {
-    if (placed.begin < copy.called || placed.begin > copy.returned) return;
-    if (place.device != placed.text.at("device").get<std::string>()) return;
+    if (placed.mark.step != copy.step || placed.begin < copy.called || placed.begin > copy.returned)
+      return;
     const BadRange bad{placed.text.at("first").get<std::uint64_t>(),
                        placed.text.at("count").get<std::uint64_t>(),
                        placed.text.at("error").get<std::int32_t>()};

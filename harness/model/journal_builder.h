@@ -104,6 +104,10 @@ class JournalBuilder {
     move(request);
     end(request);
   }
+  // One that fails before it has moved anything.
+  void fail(std::uint16_t disk, journal::Op op, std::uint64_t first, std::uint64_t count) {
+    end(begin(disk, op, first, count), 5);
+  }
   void other(std::uint16_t disk, journal::Op op, std::uint64_t first, std::uint64_t count) {
     const std::size_t request = begin(disk, op, first, count);
     move(request);

@@ -81,7 +81,7 @@ class Bounds {
     const std::uint32_t greatest = greatest_number(request.begin);
     // Writes on their way when tracking began need no mark: the first number binds only from above.
     const bool must = facts_.expectations.strict && !behind_ && greatest <= number_ && least >= 2 &&
-                      request.error == 0 && request.moved != kNever && request.end != kNever;
+                      request.moved != kNever && request.end != kNever;
     const std::uint64_t first = std::max(request.first, place_.first);
     const std::uint64_t end =
         std::min(request.first + request.count, place_.first + place_.sectors);

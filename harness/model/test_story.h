@@ -59,12 +59,12 @@ class Story {
     b.done(id);
   }
 
-  // A copy whose last 8 sectors could not be read.
-  void short_copy() {
+  // A copy whose last 8 sectors could not be read, as a mark of `told` says (of the copy itself).
+  void short_copy(std::optional<std::uint32_t> told = std::nullopt) {
     const std::uint32_t id =
         b.call("copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", evidence_base}});
     b.write(evidence, evidence_base, std::vector<std::uint64_t>(image.begin(), image.end() - 8));
-    b.mark(plan::MarkKind::read_error, id,
+    b.mark(plan::MarkKind::read_error, told.value_or(id),
            {{"device", "data0"}, {"first", kSectors - 8}, {"count", 8}, {"error", 5}});
     b.done(id);
   }
