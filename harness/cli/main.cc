@@ -11,6 +11,7 @@
 
 #include "bench/experiments.h"
 #include "cli/commands.h"
+#include "runner/out_folder.h"
 #include "runner/parts.h"
 #include "scenario/words.h"
 
@@ -176,6 +177,9 @@ int main(int argc, char** argv) {
     std::cerr << error.what() << "\n";
     return snapbed::cli::kBadInput;
   } catch (const snapbed::runner::PartRefused& error) {
+    std::cerr << error.what() << "\n";
+    return snapbed::cli::kBadInput;
+  } catch (const snapbed::runner::OutRefused& error) {
     std::cerr << error.what() << "\n";
     return snapbed::cli::kBadInput;
   } catch (const std::exception& error) {

@@ -4,7 +4,6 @@
 
 #include <unistd.h>
 
-#include <stdexcept>
 #include <system_error>
 
 #include "base/file.h"
@@ -17,8 +16,8 @@ constexpr const char* kMarkFile = ".snapbed-run";
 
 void empty(const fs::path& folder) {
   if (!fs::exists(folder / kMarkFile))
-    throw std::runtime_error("the folder " + folder.string() + " holds files but no " + kMarkFile +
-                             ": not emptying what no run of snapbed made");
+    throw OutRefused("the folder " + folder.string() + " holds files but no " + kMarkFile +
+                     ": not emptying what no run of snapbed made");
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
     if (entry.path().filename() != kMarkFile) fs::remove_all(entry.path());
 }
@@ -27,7 +26,11 @@ void empty(const fs::path& folder) {
 
 fs::path make_run_folder(const fs::path& out, const std::string& scenario, std::uint64_t seed) {
   const fs::path folder = fs::absolute(out) / scenario / std::to_string(seed);
-  fs::create_directories(folder);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    throw OutRefused("the folder for results " + folder.string() +
+                     " cannot be made: " + error.message());
   if (!fs::is_empty(folder)) empty(folder);
   base::write_file(folder / kMarkFile, "a run of snapbed; emptied by the next of the same seed\n");
   return folder;

@@ -4,15 +4,22 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
 #include "base/temporary_folder.h"
 
 namespace snapbed::runner {
 
+// The folder asked for cannot be used; what() is one line naming it.
+class OutRefused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // Makes OUT/SCENARIO/SEED, emptied when it holds an earlier run. Only a folder that bears our
 // mark file is emptied, so that a slip of --out deletes nothing of anybody's. Throws
-// std::runtime_error naming the folder; std::system_error for the host's refusals.
+// OutRefused; std::system_error when it cannot be written to.
 std::filesystem::path make_run_folder(const std::filesystem::path& out, const std::string& scenario,
                                       std::uint64_t seed);
 

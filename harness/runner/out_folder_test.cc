@@ -30,8 +30,19 @@ TEST_F(OutFolderTest, IsEmptiedWhenAnEarlierRunMadeIt) {
 TEST_F(OutFolderTest, AnothersFilesAreNotDeleted) {
   fs::create_directories(out_ / "storm/7");
   std::ofstream(out_ / "storm/7/thesis.txt") << "x";
-  EXPECT_THROW(make_run_folder(out_, "storm", 7), std::runtime_error);
+  EXPECT_THROW(make_run_folder(out_, "storm", 7), OutRefused);
   EXPECT_TRUE(fs::exists(out_ / "storm/7/thesis.txt"));
+}
+
+TEST_F(OutFolderTest, AFileIsNoFolder) {
+  std::ofstream(out_.string()) << "x";
+  try {
+    make_run_folder(out_, "storm", 7);
+    FAIL();
+  } catch (const OutRefused& error) {
+    EXPECT_EQ(error.what(), "the folder for results " + (out_ / "storm/7").string() +
+                                " cannot be made: Not a directory");
+  }
 }
 
 TEST_F(OutFolderTest, LatestPointsAtTheNewestRun) {

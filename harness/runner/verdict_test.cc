@@ -89,6 +89,7 @@ TEST(Decide, AnUnsoundRecordProvesNothing) {
   expect(decide(done(), report), Status::broken, Reason::record_unsound);
   report.checks["cut"] = check(Outcome::fail, "x");
   expect(decide(done(), report), Status::broken, Reason::record_unsound);
+  expect(decide(ended(Ending::finding), report), Status::broken, Reason::record_unsound);
 }
 
 TEST(Decide, ARuleThatNeverFiredIsBroken) {
