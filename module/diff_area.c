@@ -13,8 +13,10 @@
 
 /* A write over more chunks than this is worked off by the worker. */
 #define HOOK_CHUNKS_MAX 16
-/* With so many reads in flight the next ones wait until one of them has ended. */
-#define READS_AT_ONCE 2
+/* With so many reads in flight the next ones wait until one of them has ended ... */
+#define READS_AT_ONCE 1
+/* ... but not longer than this. */
+#define READS_WAIT_MS 4
 #define GFP_HOOK (GFP_NOWAIT | __GFP_NOWARN)
 #define GFP_WORKER (GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
@@ -212,7 +214,7 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
  * ends: what has piled up by then leaves as one batch with the writes that are let
  * go, and a device takes a batch for little more than a single request.  Those in
  * flight may be slow, and of another part of the device: none waits for them longer
- * than a tick.
+ * than READS_WAIT_MS.
  *
  * Only the hook's reads are kept: the worker, which sends them off, must not wait
  * for a bio that is among them.
@@ -231,7 +233,8 @@ static bool read_goes_now(struct diff_area *area, struct bio *bio, bool in_hook)
 		bio_list_add(&area->reads, bio);
 	spin_unlock_irqrestore(&area->lock, flags);
 	if (!now && first)
-		queue_delayed_work(area->copy_wq, &area->send_work, 1);
+		queue_delayed_work(area->copy_wq, &area->send_work,
+				   msecs_to_jiffies(READS_WAIT_MS));
 	return now;
 }
 

@@ -47,7 +47,7 @@ struct diff_hole {
  * @lock: protects the lists; taken in interrupts.
  * @reading: reads of old data in flight; zero only while @reads is empty.
  * @reads: of old data, that leave when one of those in flight has ended, or when
- *	@send_work finds that none has for a tick.
+ *	@send_work finds that none has for READS_WAIT_MS.
  * @pending: origin writes for the worker to look at.
  * @budget: origin writes that wait for the budget.
  * @image_pending: image bios for the worker to look at.
