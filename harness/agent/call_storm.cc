@@ -4,6 +4,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -66,6 +68,10 @@ constexpr std::size_t kIds = 6;              // ids that threads share
 constexpr std::uint32_t kBadOneIn = 24;      // calls with bad memory
 constexpr std::uint32_t kUnknownOneIn = 12;  // calls with an id or a device that there is not
 constexpr std::size_t kBlockBytes = 4096;
+// A storm goes on until it has taken so many snapshots, but not for more than so many times its
+// calls: on a slow kernel few of the calls find a snapshot that can be taken.
+constexpr std::uint64_t kLeastTakes = 5;
+constexpr std::uint64_t kLongest = 4;
 
 // Ids and images that any thread may use while any other ends them.
 class Shared {
@@ -88,8 +94,12 @@ class Shared {
     for (const abi::ImageInfo& info : infos) images_.push_back(info.image);
   }
 
+  void note_take() { ++takes_; }
+  bool taken_enough() const { return takes_ >= kLeastTakes; }
+
  private:
   std::mutex mutex_;
+  std::atomic<std::uint64_t> takes_ = 0;
   std::array<abi::Uuid, kIds> ids_{};
   std::vector<abi::DeviceId> images_;
 };
@@ -103,7 +113,7 @@ class Caller {
   void run(std::uint64_t calls) {
     std::uint32_t weights = 0;
     for (const KindRule& rule : rules()) weights += rule.weight;
-    for (std::uint64_t i = 0; i < calls; ++i) {
+    for (std::uint64_t i = 0; i < calls || (i < calls * kLongest && !shared_.taken_enough()); ++i) {
       auto at = static_cast<std::uint32_t>(random_.below(weights));
       std::size_t kind = 0;
       while (at >= rules().at(kind).weight) at -= rules().at(kind++).weight;
@@ -120,7 +130,10 @@ class Caller {
     ++called.at(kind);
     ++counts.calls;
     if (result == 0 && kind == kCreate) ++counts.creates;
-    if (result == 0 && kind == kTake) ++counts.takes;
+    if (result == 0 && kind == kTake) {
+      ++counts.takes;
+      shared_.note_take();
+    }
     if (result == 0 && kind == kDestroy) ++counts.destroys;
     const auto& right = rules().at(kind).right;
     const bool known = result >= 0 || std::find(right.begin(), right.end(), result) != right.end();
