@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/process.h"
