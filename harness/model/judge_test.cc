@@ -323,6 +323,22 @@ TEST(Origin, AWriteOfNobodyIsFound) {
   expect_only(story.b.judge(), "origin", "no step of the plan writes");
 }
 
+TEST(Origin, ACommandMayWriteAnywhereUnlessItSaysThatItDoesNot) {
+  for (const char* writes : {"yes", "no"}) {
+    Story story;
+    story.start();
+    story.b.done(story.b.call("run", {{"command", "true"}, {"writes", writes}}));
+    story.hold(1);
+    story.stop();
+    story.write(0, 1, 5);
+    if (*writes == 'n') {
+      expect_only(story.b.judge(), "origin", "no step of the plan writes");
+    } else {
+      EXPECT_EQ(story.b.judge().checks.at("origin").outcome, Outcome::pass);
+    }
+  }
+}
+
 TEST(Events, AMissingLowIsFound) {
   Story story;
   story.low = false;

@@ -60,6 +60,11 @@ Stamp until(const History& history, const plan::Step& begun, const char* op, con
   return kNever;
 }
 
+// A shell command may write anywhere, and leave behind what goes on writing, unless the scenario says that it does not.
+bool may_write(const plan::Step& run) {
+  return run.args.value("writes", std::string("yes")) != "no";
+}
+
 // The end of the next step of this operation.
 Stamp until_next(const History& history, const plan::Step& begun, const char* op) {
   for (std::size_t i = begun.id + 1; i < history.plan.steps.size(); ++i) {
@@ -90,7 +95,7 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
   } else if (step.op == "amplify_kill") {
     add(device, until_next(history, step, "calm"));
   } else if (step.op == "run") {
-    add("", kNever);
+    if (may_write(step)) add("", kNever);
   } else if (step.op == "ledger_start") {
     const Stamp to = until(history, step, "ledger_stop", "name");
     for (const auto& name : step.args.at("devices")) add(name.get<std::string>(), to);
@@ -131,7 +136,8 @@ bool written_behind(const History& history, const std::vector<Writer>& writers, 
 
 bool may_flush(const History& history) {
   return std::any_of(history.plan.steps.begin(), history.plan.steps.end(), [](const auto& step) {
-    static const char* const kFlushing[] = {"flush", "mkfs", "mount", "umount", "run", "partition",
+    if (step.op == "run") return may_write(step);
+    static const char* const kFlushing[] = {"flush", "mkfs", "mount", "umount", "partition",
                                             "md_create", "md_stop", "dm_create", "dm_remove",
                                             "check_image", "ledger_start",
                                             // QEMU flushes a disk that it lets go.

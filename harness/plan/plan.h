@@ -122,7 +122,8 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   partition {device, parts:[{name, number, first, count}]}      an MBR of primary partitions, read by the kernel; /dev/snapbed/NAME for each.
 //   md_create {name, number, level, chunk_sectors, devices:[name]} / md_stop (the same)      an array without superblocks at /dev/mdNUMBER,
 //                                      clean as it is; of a mirror (level 1) only the first device is read.
-//   run {command}                      /bin/sh -c in the guest, output to the console -> exit code
+//   run {command, writes?:"no"}        /bin/sh -c in the guest, output to the console -> exit code; "no": neither it nor what it leaves behind writes to a disk,
+//                                      other than through an image: a promise that `origin`, `map` and `order` build on
 //   kunit {suites:"name name .."}      inserts the module disk's module, which runs its KUnit suites, and removes it; result EPROTO unless each suite
 //                                      named was run and none of its cases failed or was skipped -> {kunit_cases, failed:[suite or suite.case]}
 //   create {snapshot, devices:[name], low?:{device, first, piece, pieces, limit}}

@@ -61,7 +61,7 @@ std::vector<Operation> make_operations() {
       {"partition", {device()}},
       {"md_create", {need("name", Type::md, "")}},
       {"md_stop", {need("name", Type::md, "")}},
-      {"run", {need("command", Type::text, "")}},
+      {"run", {need("command", Type::text, ""), may("writes", Type::choice, "", "yes no")}},
       {"kunit", {need("suites", Type::text, "")}},
       {"create",
        {snapshot(), need("devices", Type::devices, ""), may("low", Type::device, "", ""),
