@@ -48,6 +48,8 @@ struct chunk {
  *	writes to the image.
  * @region: where it is or will be stored; NULL while no space was given.
  * @sector: on the region's device.
+ * @changes: how often a write to the image has replaced @buffer; who fetches it
+ *	from the storage knows by this that what came is old.
  * @holes_seen: holes of the area up to this number were there before the old data
  *	was saved: what it holds of them may be newer.
  * @first: first sub-block in the chunk.
@@ -62,6 +64,7 @@ struct run {
 	struct diff_buffer *buffer;
 	struct diff_region *region;
 	sector_t sector;
+	u32 changes;
 	u32 holes_seen;
 	u8 first;
 	u8 count;

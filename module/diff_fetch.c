@@ -20,6 +20,7 @@
  * @buffer: its data, with a reference, or NULL when it is in the storage.
  * @first: its first sector on the origin.
  * @count: its sub-blocks.
+ * @changes: made to it by then.
  * @bdev: of its place.
  * @sector: of its place.
  */
@@ -28,6 +29,7 @@ struct run_view {
 	struct diff_buffer *buffer;
 	sector_t first;
 	unsigned int count;
+	u32 changes;
 	struct block_device *bdev;
 	sector_t sector;
 };
@@ -157,6 +159,7 @@ static bool view_run(struct diff_area *area, sector_t sector,
 		span.first = view->run->first;
 		view->first = span_sector(&span, area->subs_shift);
 		view->count = view->run->count;
+		view->changes = view->run->changes;
 		if (view->run->buffer) {
 			view->buffer = diff_buffer_get(view->run->buffer);
 		} else {
@@ -168,7 +171,10 @@ static bool view_run(struct diff_area *area, sector_t sector,
 	return view->run;
 }
 
-/* Puts the new data in place; false when the run has changed since @view. */
+/*
+ * Puts the new data in place; false when the run has changed since @view.  That
+ * it has no buffer now as then does not tell: one may have come and been stored.
+ */
 static bool replace_buffer(struct diff_area *area, const struct run_view *view,
 			   struct diff_buffer *new)
 {
@@ -177,9 +183,11 @@ static bool replace_buffer(struct diff_area *area, const struct run_view *view,
 	bool same, queue = false;
 
 	spin_lock(&chunk->lock);
-	same = run->buffer == view->buffer && run->count == view->count;
+	same = run->buffer == view->buffer && run->count == view->count &&
+	       run->changes == view->changes;
 	if (same) {
 		swap(run->buffer, new);
+		run->changes++;
 		queue = !run->dirty && !run->storing;
 		run->dirty = true;
 	}
@@ -228,16 +236,6 @@ static int change_in_memory(struct diff_area *area, const struct run_view *view,
 	return count;
 }
 
-/* What a fetch for a write has reserved; its place makes it a restore. */
-static bool reserve_restore(struct diff_area *area, unsigned int count)
-{
-	diff_storage_add_restores(area->storage, 1);
-	if (diff_storage_reserve(area->storage, count))
-		return true;
-	diff_storage_add_restores(area->storage, -1);
-	return false;
-}
-
 /* Return: -EINPROGRESS when the fetch has the bio, -ENOBUFS, or another errno. */
 static int fetch_run(struct diff_area *area, const struct run_view *view,
 		     struct bio *bio, sector_t sector)
@@ -247,7 +245,8 @@ static int fetch_run(struct diff_area *area, const struct run_view *view,
 
 	if (diff_area_is_over(area))
 		return -EIO;
-	if (!reserve_restore(area, view->count))
+	/* Its place makes it a restore. */
+	if (!diff_storage_reserve_restore(area->storage, view->count))
 		return -ENOBUFS;
 	fetch = alloc_fetch(area, bio, view->count);
 	if (fetch) {
@@ -283,10 +282,13 @@ static void write_from(struct diff_area *area, struct bio *bio, sector_t sector)
 	}
 	if (ret == -EINPROGRESS)
 		return;
-	if (ret == -ENOBUFS)
-		diff_area_wait_image_budget(area, bio, view.count);
-	else
+	if (ret != -ENOBUFS) {
 		diff_area_end_bio(bio, errno_to_blk_status(min(ret, 0)));
+		return;
+	}
+	/* What is written stays so: else it is fetched again with what was waited for. */
+	bio_advance(bio, (sector - bio->bi_iter.bi_sector) << SECTOR_SHIFT);
+	diff_area_wait_image_budget(area, bio, view.count);
 }
 
 static void end_write(struct diff_area *area, struct fetch *fetch)

@@ -166,26 +166,39 @@ static bool insert_region(struct diff_region *region)
 	return true;
 }
 
+static void unhide_from(struct diff_client *client,
+			const struct diff_region *region)
+{
+	if (client->disk == region->bdev->bd_disk)
+		client->unhide(client, region_begin(region), region->count);
+}
+
 static void unhide_region(const struct diff_region *region)
 {
 	struct diff_client *client;
 
 	list_for_each_entry(client, &all_clients, all_node)
-		if (client->disk == region->bdev->bd_disk)
-			client->unhide(client, region_begin(region),
-				       region->count);
+		unhide_from(client, region);
 }
 
+/* From all clients or, without memory, from none. */
 static int hide_region(const struct diff_region *region)
 {
 	struct diff_client *client;
 	int ret = 0;
 
 	lockdep_assert_held(&all_regions_lock);
-	list_for_each_entry(client, &all_clients, all_node)
-		if (!ret && client->disk == region->bdev->bd_disk)
+	list_for_each_entry(client, &all_clients, all_node) {
+		if (client->disk == region->bdev->bd_disk)
 			ret = client->hide(client, region_begin(region),
 					   region->count, false);
+		if (ret)
+			break;
+	}
+	if (ret)
+		list_for_each_entry_continue_reverse(client, &all_clients,
+						     all_node)
+			unhide_from(client, region);
 	return ret;
 }
 
@@ -237,10 +250,13 @@ static int make_regions(struct block_device *bdev,
 			kfree(region);
 			return -EINVAL;
 		}
-		list_add_tail(&region->node, regions);
 		ret = hide_region(region);
-		if (ret)
+		if (ret) {
+			rb_erase(&region->all_node, &all_regions);
+			kfree(region);
 			return ret;
+		}
+		list_add_tail(&region->node, regions);
 		cond_resched();
 	}
 	return 0;
@@ -327,6 +343,7 @@ static struct diff_region *usable_region(struct diff_storage *storage)
 			 NULL : list_next_entry(region, node);
 	}
 	storage->current_region = region;
+	post_low(storage);
 	return region;
 }
 
@@ -374,7 +391,8 @@ static bool has_budget(const struct diff_storage *storage, unsigned int count)
 	       storage->unsaved + count <= storage->unsaved_limit;
 }
 
-bool diff_storage_reserve(struct diff_storage *storage, unsigned int count)
+static bool reserve(struct diff_storage *storage, unsigned int count,
+		    unsigned int restores)
 {
 	unsigned long flags;
 	bool ok;
@@ -385,9 +403,22 @@ bool diff_storage_reserve(struct diff_storage *storage, unsigned int count)
 		storage->unsaved += count;
 		storage->unsaved_peak = max(storage->unsaved_peak,
 					    storage->unsaved);
+		storage->restores += restores;
 	}
 	spin_unlock_irqrestore(&storage->lock, flags);
 	return ok;
+}
+
+bool diff_storage_reserve(struct diff_storage *storage, unsigned int count)
+{
+	return reserve(storage, count, 0);
+}
+
+/* Nobody is kicked when it fails: who waits would kick himself for ever. */
+bool diff_storage_reserve_restore(struct diff_storage *storage,
+				  unsigned int count)
+{
+	return reserve(storage, count, 1);
 }
 
 void diff_storage_unreserve(struct diff_storage *storage, unsigned int count)

@@ -134,6 +134,9 @@ sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 
 /* Budget, in sub-blocks. */
 bool diff_storage_reserve(struct diff_storage *storage, unsigned int count);
+/* The same, and counts one in @restores. */
+bool diff_storage_reserve_restore(struct diff_storage *storage,
+				  unsigned int count);
 void diff_storage_unreserve(struct diff_storage *storage, unsigned int count);
 /* Would diff_storage_reserve() fail now? */
 bool diff_storage_exhausted(const struct diff_storage *storage);

@@ -28,7 +28,8 @@ void event_queue_post(struct event_queue *queue, struct snap_event *event)
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	if (list_empty(&event->node)) {
+	/* What is linked when it is closed may have gone. */
+	if (!queue->closed && list_empty(&event->node)) {
 		event->time_ns = ktime_get_ns();
 		list_add_tail(&event->node, &queue->events);
 		trace_blksnap_event(queue, event->code);
