@@ -81,3 +81,5 @@ MODULE_DESCRIPTION("Block device snapshots and change tracking");
 MODULE_VERSION("1.0.0.0");
 MODULE_AUTHOR("The snapbed authors");
 MODULE_LICENSE("GPL");
+/* What a test may look at in /sys/kernel/debug/blksnap. */
+MODULE_INFO(debugfs, "trackers snapshots regions");

@@ -18,7 +18,6 @@ constexpr auto kDeviceLimit = std::chrono::seconds(10);
 // Longer than any limit inside a step: this one is for steps that hang in the kernel.
 constexpr auto kStepLimit = std::chrono::milliseconds(300'000);
 
-constexpr std::size_t kLaneBytes = 128U << 10U;  // most lanes write a few sectors
 thread_local std::vector<AlignedMemory>* lane_buffers = nullptr;
 
 // Steps without whose success the following ones mean nothing.
@@ -171,7 +170,7 @@ void Agent::run_lanes(std::span<const Step> steps) {
   };
   const auto run_lane = [&](const std::vector<const Step*>& lane) {
     std::vector<AlignedMemory> own;
-    own.emplace_back(kLaneBytes);
+    own.emplace_back(plan::kLaneWriteBytes);
     lane_buffers = &own;
     try {
       for (const Step* step : lane)

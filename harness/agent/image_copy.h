@@ -12,8 +12,8 @@
 
 namespace snapbed::agent {
 
-inline constexpr std::size_t kCopyWorkers = 8;            // at most
-inline constexpr std::size_t kCopyBlockBytes = 1u << 20;  // at most
+inline constexpr std::size_t kCopyWorkers = 8;                     // at most
+inline constexpr std::size_t kCopyBlockBytes = plan::kWriteBytes;  // at most
 
 struct CopyCounts {
   std::uint64_t sectors = 0;  // copied

@@ -80,6 +80,10 @@ struct Range {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
 };
+// Most bytes of one write of a step, alone and beside others in a lane, for which less memory is
+// kept.
+inline constexpr std::uint64_t kWriteBytes = 1u << 20;
+inline constexpr std::uint64_t kLaneWriteBytes = 128u << 10;
 // `writes` ranges of 1..max_units units inside [0, units), a function of the arguments; they may
 // overlap. Throws std::runtime_error when nothing fits, or for more than kWritesLimit writes.
 inline constexpr std::uint32_t kWritesLimit = 1u << 22;  // ranges are held in memory

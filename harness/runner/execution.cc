@@ -46,6 +46,11 @@ struct HostLacks : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The scenario asks for what the interface does not promise and this module has not.
+struct ModuleLacks : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 std::uint64_t host_memory_mib() {
   const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
   return (pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))) >> 20U;
@@ -111,6 +116,8 @@ void Execution::run() {
     watch();
   } catch (const HostLacks& error) {
     end(Ending::host_lacks, error.what());
+  } catch (const ModuleLacks& error) {
+    end(Ending::module_lacks, error.what());
   } catch (const PartMissing& error) {
     end(Ending::part_missing, error.what());
   } catch (const std::system_error& error) {
@@ -128,10 +135,27 @@ void Execution::run() {
   }
 }
 
+bool Execution::needs(const char* what) const {
+  return std::find(scenario_.needs.begin(), scenario_.needs.end(), what) != scenario_.needs.end();
+}
+
+// Another implementation of the interface has other parameters beside those of the interface, and
+// nothing to look at inside.
+void Execution::require_module() const {
+  if (!scenario_.module) return;
+  const ModuleFacts facts = module_facts(parts_.module);
+  for (const auto& [name, value] : scenario_.module_parameters)
+    if (!facts.parameters.contains(name))
+      throw ModuleLacks(fmt::format("the scenario sets the parameter {}, which {} does not have",
+                                    name, parts_.module.string()));
+  if (needs("debugfs") && facts.views.empty())
+    throw ModuleLacks(
+        fmt::format("the scenario looks into the module through debugfs, and {} does "
+                    "not say that it can (its modinfo has no \"debugfs\")",
+                    parts_.module.string()));
+}
+
 void Execution::require_host() const {
-  const auto needs = [this](const char* what) {
-    return std::find(scenario_.needs.begin(), scenario_.needs.end(), what) != scenario_.needs.end();
-  };
   if (needs("kvm") && host_.accel != vm::Accel::kvm)
     throw HostLacks("the scenario needs KVM, this run has none (snapbed doctor tells why)");
   const std::uint64_t memory_mib = options_.memory_mib.value_or(static_cast<std::uint32_t>(
@@ -147,6 +171,7 @@ void Execution::prepare() {
   require_programs();
   parts_ = find_parts(options_.parts, options_.program, scenario_.module_file);
   base::write_file(folder_ / (scenario_.name + ".toml"), scenario_.text);
+  require_module();
   for (const scenario::Fio& fio : scenario_.fios) base::write_file(folder_ / fio.file, fio.text);
   const std::string text = plan::to_text(built_.plan);
   base::write_file(folder_ / "plan.json", text);

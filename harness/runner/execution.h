@@ -56,7 +56,9 @@ class Execution {
   void read_console();
   std::string gave_up(const std::string& what);
   bool end(Ending ending, std::string what);
+  bool needs(const char* what) const;
   void require_host() const;
+  void require_module() const;
   void dump_memory();
   vm::MachineConfig machine_config() const;
   vm::Disk machine_disk(const std::string& name) const;

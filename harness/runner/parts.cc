@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -105,15 +106,32 @@ void require_programs() {
           package));
 }
 
+namespace {
+
+// The next value of this key at or behind *at, which goes on behind it. modinfo is a section of
+// NUL-terminated "key=value" strings.
+std::optional<std::string> modinfo(const std::string& bytes, const std::string& key,
+                                   std::size_t* at = nullptr) {
+  const std::string sought = std::string(1, '\0') + key + "=";
+  const std::size_t found = bytes.find(sought, at == nullptr ? 0 : *at);
+  if (found == std::string::npos) return std::nullopt;
+  const std::string value = bytes.c_str() + found + sought.size();
+  if (at != nullptr) *at = found + sought.size() + value.size();
+  return value;
+}
+
+}  // namespace
+
 ModuleFacts module_facts(const fs::path& module) {
   const std::string bytes = base::read_file(module);
   const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
   ModuleFacts facts;
   facts.hash = fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-  // modinfo is a section of NUL-terminated "key=value" strings.
-  const std::string key = std::string(1, '\0') + "version=";
-  if (const auto at = bytes.find(key); at != std::string::npos)
-    facts.version = bytes.c_str() + at + key.size();
+  facts.version = modinfo(bytes, "version").value_or("");
+  facts.views = modinfo(bytes, "debugfs").value_or("");
+  // "NAME:TYPE"
+  for (std::size_t at = 0; const auto type = modinfo(bytes, "parmtype", &at);)
+    facts.parameters.insert(type->substr(0, type->find(':')));
   // The section in which such a kernel looks for the places to change.
   facts.patches_code = bytes.find("__jump_table") != std::string::npos;
   return facts;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -49,6 +50,10 @@ void require_programs();
 struct ModuleFacts {
   std::string version;  // of its modinfo, "" when it has none
   std::string hash;     // XXH3-128 of the file, 32 hex digits
+  // The names of its parameters, and of what can be seen of it in debugfs (modinfo "debugfs", for
+  // scenarios with needs = ["debugfs"]).
+  std::set<std::string> parameters;
+  std::string views;
   // Made for a kernel that changes its own code while it runs (CONFIG_JUMP_LABEL). A module without
   // any static branch does not show it.
   bool patches_code = false;

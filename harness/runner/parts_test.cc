@@ -65,6 +65,16 @@ TEST_F(PartsTest, SaysWhatIsMissing) {
   EXPECT_THAT(refusal(), ::testing::HasSubstr("nothing-there is not there (from --module)"));
 }
 
+TEST_F(PartsTest, AModuleTellsItsParametersAndWhatCanBeSeenOfIt) {
+  const std::string bytes(
+      "x\0parmtype=first:uint\0parm=first:a word\0debugfs=one two\0\0parmtype=other:ulong\0", 81);
+  base::write_file(folder_ / "module.ko", bytes);
+  const ModuleFacts facts = module_facts(folder_ / "module.ko");
+  EXPECT_THAT(facts.parameters, ::testing::ElementsAre("first", "other"));
+  EXPECT_EQ(facts.views, "one two");
+  EXPECT_EQ(facts.version, "");
+}
+
 TEST_F(PartsTest, AModuleShowsWhetherItsKernelChangesItsOwnCode) {
   base::write_file(folder_ / "plain.ko", std::string("\0version=1.2.0.0\0", 18));
   base::write_file(folder_ / "jumps.ko", "ELF .text __jump_table");

@@ -31,6 +31,7 @@ constexpr std::pair<const char*, Ending> kEndings[] = {
     {"host-error", Ending::host_error},
     {"interrupted", Ending::interrupted},
     {"host-lacks", Ending::host_lacks},
+    {"module-lacks", Ending::module_lacks},
 };
 
 std::string outcome_text(Outcome outcome) {
@@ -191,6 +192,8 @@ std::string to_string(Reason reason) {
       return "interrupted";
     case Reason::host_cannot:
       return "host-cannot";
+    case Reason::module_cannot:
+      return "module-cannot";
   }
   return "?";
 }
@@ -209,6 +212,7 @@ std::optional<Ending> parse_ending(const std::string& name) {
 
 Decision decide(const Run& run, const Report& report) {
   if (run.ending == Ending::host_lacks) return {Status::skip, Reason::host_cannot, run.what};
+  if (run.ending == Ending::module_lacks) return {Status::skip, Reason::module_cannot, run.what};
   if (const auto reason = host_trouble(run.ending)) return {Status::broken, *reason, run.what};
   if (!run.booted || run.ending == Ending::no_boot)
     return {Status::broken, Reason::no_boot, run.what};

@@ -37,6 +37,7 @@ enum class Reason : std::uint8_t {
   host_error,              // broken: the host refused something else
   interrupted,             // broken: SIGINT or SIGTERM; `snapbed` exits with 130
   host_cannot,             // skip: the host lacks something the scenario needs
+  module_cannot,  // skip: the module lacks something beyond the interface that the scenario needs
 };
 std::string to_string(Reason reason);
 
@@ -55,7 +56,8 @@ enum class Ending : std::uint8_t {
   part_missing,
   host_error,
   interrupted,
-  host_lacks,  // nothing was started
+  host_lacks,    // nothing was started
+  module_lacks,  // the same
 };
 
 // The name in verdict.json, and the way back; nullopt when no ending is called so.

@@ -51,6 +51,12 @@ void expect(const Decision& decision, Status status, Reason reason) {
   EXPECT_EQ(to_string(decision.reason), to_string(reason)) << decision.explanation;
 }
 
+TEST(Verdict, AModuleThatLacksWhatTheInterfaceDoesNotPromiseIsSkippedAndNeverGreen) {
+  const Decision decision = decide(ended(Ending::module_lacks), {});
+  EXPECT_EQ(decision.status, Status::skip);
+  EXPECT_EQ(to_string(decision.reason), "module-cannot");
+}
+
 TEST(Verdict, AHostThatLacksSomethingIsSkippedAndNeverGreen) {
   const Decision decision = decide(ended(Ending::host_lacks), {});
   EXPECT_EQ(decision.status, Status::skip);

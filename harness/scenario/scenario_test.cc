@@ -255,6 +255,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"mode=shuffled", "mode=shufled", "(nearest: shuffled)"},
         Wrong{"device=store0", "device=stor0", "(nearest: store0)"},
         Wrong{"writes=8", "writes=8 first=0", "only one of"},
+        Wrong{"writes=8", "writes=8 max=2M", "expected 512 to 1048576"},
+        Wrong{"writes=8", "writes=8 max=256K lane=x", "expected 512 to 131072 in a lane"},
         Wrong{"write device=data0,data1 writes=8", "partition device=data0", "no [[partition]]"},
         Wrong{"release = {match = {disk = \"data0\", op = \"write\", same_chunk = \"256K\"}, ",
               "must_meet = true\nrelease = {", "waits for no request"},

@@ -78,6 +78,7 @@ class StepReader {
   void check_ranges_fit(const Step& step) const;
   void check_devices(const Step& step) const;
   void check_size_fits(const Step& step) const;
+  void check_write_size(const Step& step) const;
   void check_ledger(const Step& step) const;
   void check_power_cut(const Step& step) const;
 
@@ -235,6 +236,17 @@ void StepReader::check_size_fits(const Step& step) const {
                 where.disk);
 }
 
+// What the guest has memory for.
+void StepReader::check_write_size(const Step& step) const {
+  if (step.op != "write" && step.op != "write_image") return;
+  const auto limit = step.args.contains("lane") ? plan::kLaneWriteBytes : plan::kWriteBytes;
+  const auto bytes = step.args["max"].get<std::uint64_t>() * 512;
+  if (bytes == 0 || bytes > limit)
+    refuse_here("step \"" + step.op + "\" writes up to " + std::to_string(bytes) +
+                " bytes at a time; expected 512 to " + std::to_string(limit) +
+                (step.args.contains("lane") ? " in a lane" : ""));
+}
+
 void StepReader::check_ranges_fit(const Step& step) const {
   if (!step.args.contains("device")) return;
   const auto size = device_sectors(scenario_, step.args["device"].get<std::string>());
@@ -358,6 +370,7 @@ std::vector<Step> StepReader::read(const Written& written) {
     check_ranges_fit(each);
     check_devices(each);
     check_size_fits(each);
+    check_write_size(each);
     check_ledger(each);
     check_power_cut(each);
   }
