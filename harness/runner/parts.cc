@@ -129,9 +129,10 @@ ModuleFacts module_facts(const fs::path& module) {
   facts.hash = fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
   facts.version = modinfo(bytes, "version").value_or("");
   facts.views = modinfo(bytes, "debugfs").value_or("");
-  // "NAME:TYPE"
-  for (std::size_t at = 0; const auto type = modinfo(bytes, "parmtype", &at);)
-    facts.parameters.insert(type->substr(0, type->find(':')));
+  // "NAME:TYPE", "NAME:description": of each parameter there is at least one.
+  for (const char* key : {"parmtype", "parm"})
+    for (std::size_t at = 0; const auto words = modinfo(bytes, key, &at);)
+      facts.parameters.insert(words->substr(0, words->find(':')));
   // The section in which such a kernel looks for the places to change.
   facts.patches_code = bytes.find("__jump_table") != std::string::npos;
   return facts;

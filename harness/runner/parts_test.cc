@@ -67,10 +67,12 @@ TEST_F(PartsTest, SaysWhatIsMissing) {
 
 TEST_F(PartsTest, AModuleTellsItsParametersAndWhatCanBeSeenOfIt) {
   const std::string bytes(
-      "x\0parmtype=first:uint\0parm=first:a word\0debugfs=one two\0\0parmtype=other:ulong\0", 81);
+      "x\0parmtype=first:uint\0parm=first:a word\0debugfs=one "
+      "two\0\0parmtype=other:ulong\0parm=third:word\0",
+      97);
   base::write_file(folder_ / "module.ko", bytes);
   const ModuleFacts facts = module_facts(folder_ / "module.ko");
-  EXPECT_THAT(facts.parameters, ::testing::ElementsAre("first", "other"));
+  EXPECT_THAT(facts.parameters, ::testing::ElementsAre("first", "other", "third"));
   EXPECT_EQ(facts.views, "one two");
   EXPECT_EQ(facts.version, "");
 }
