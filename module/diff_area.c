@@ -13,6 +13,8 @@
 
 /* A write over more chunks than this is worked off by the worker. */
 #define HOOK_CHUNKS_MAX 16
+/* So many reads and writes are submitted before the ended copies are looked at. */
+#define ROUND_MAX 64
 /* With so many reads in flight the next ones wait until one of them has ended ... */
 #define READS_AT_ONCE 1
 /* ... but not longer than this. */
@@ -89,7 +91,8 @@ void diff_area_add_dirty(struct diff_area *area, struct run *run)
 	if (run->region)
 		diff_storage_add_restores(area->storage, 1);
 	spin_lock_irqsave(&area->lock, flags);
-	list_add_tail(&run->dirty_node, &area->dirty);
+	list_add_tail(&run->dirty_node,
+		      run->region ? &area->again : &area->dirty);
 	spin_unlock_irqrestore(&area->lock, flags);
 	queue_work(area->store_wq, &area->store_work);
 }
@@ -138,16 +141,17 @@ static bool park_for_memory(struct diff_area *area, struct bio *bio)
 	return true;
 }
 
+/* For any of it: a claim takes what there is. */
 static void park_for_budget(struct diff_area *area, struct bio *bio,
-			    enum diff_waiter waiter, unsigned int count)
+			    enum diff_waiter waiter)
 {
 	if (waiter == DIFF_WAITER_IMAGE) {
-		diff_area_wait_image_budget(area, bio, count);
+		diff_area_wait_image_budget(area, bio, 1);
 		return;
 	}
 	note_parked(area, bio, waiter, SNAP_WAIT_BUDGET);
 	queue_bio(area, &area->budget, bio);
-	diff_storage_wait_budget(area->storage, count, true);
+	diff_storage_wait_budget(area->storage, 1, true);
 }
 
 /* The chunk, made if need be; ERR_PTR(-ENOMEM). */
@@ -246,7 +250,10 @@ static void send_work(struct work_struct *work)
 	queue_work(area->copy_wq, &area->copy_work);
 }
 
-/* Claims neighbouring sub-blocks and starts to read them. */
+/*
+ * Claims neighbouring sub-blocks and starts to read them.  The budget comes last: who
+ * reserved it, had no memory and gave it back would kick himself for ever.
+ */
 static int start_copy(struct diff_area *area, struct chunk *chunk,
 		      const struct span *span, struct bio_list *reads)
 {
@@ -254,13 +261,12 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 	bool reserve = !reads && span->count == 1;
 	struct copy *copy;
 	struct bio *bio;
+	int ret = -ENOMEM;
 
-	if (!diff_storage_reserve(area->storage, span->count))
-		return -EAGAIN;
 	copy = copy_alloc(&area->pool, chunk, span->first, span->count, gfp,
 			  reserve);
 	if (!copy)
-		goto out_budget;
+		return -ENOMEM;
 	copy->area = area;
 	copy->number = span->chunk;
 	copy->first = span_sector(span, area->subs_shift);
@@ -268,12 +274,12 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 	bio = copy_read_bio(area, copy, span, reads);
 	if (!bio)
 		goto out_copy;
-	if (!chunk_claim(chunk, copy)) {
-		bio_put(bio);
-		copy_free(&area->pool, copy);
-		diff_storage_unreserve(area->storage, span->count);
-		return 0;
-	}
+	ret = -EAGAIN;
+	if (!diff_storage_reserve(area->storage, span->count))
+		goto out_bio;
+	ret = 0;
+	if (!chunk_claim(chunk, copy))
+		goto out_budget;
 	trace_blksnap_claim(area->bdev->bd_dev, copy->first, copy->count);
 	diff_area_get(area);
 	if (!read_goes_now(area, bio, reads))
@@ -284,16 +290,18 @@ static int start_copy(struct diff_area *area, struct chunk *chunk,
 		submit_bio(bio);
 	return 0;
 
-out_copy:
-	copy_free(&area->pool, copy);
 out_budget:
 	diff_storage_unreserve(area->storage, span->count);
-	return -ENOMEM;
+out_bio:
+	bio_put(bio);
+out_copy:
+	copy_free(&area->pool, copy);
+	return ret;
 }
 
 /* Claims whatever in @span nobody has. Return: 0, -EAGAIN (budget), -ENOMEM. */
 static int claim_span(struct diff_area *area, const struct span *span,
-		      struct bio_list *reads, unsigned int *needed)
+		      struct bio_list *reads)
 {
 	struct chunk *chunk;
 	struct span todo;
@@ -304,7 +312,10 @@ static int claim_span(struct diff_area *area, const struct span *span,
 		return PTR_ERR(chunk);
 	while (!ret &&
 	       span_first_clear(span, READ_ONCE(chunk->claimed), &todo)) {
-		*needed = todo.count;
+		/* As much as fits: else small writes take what a large one waits for. */
+		todo.count = diff_storage_room(area->storage, todo.count);
+		if (!todo.count)
+			return -EAGAIN;
 		ret = start_copy(area, chunk, &todo, reads);
 		if (ret != -ENOMEM || reads || todo.count == 1)
 			continue;
@@ -350,7 +361,7 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 		      struct bio_list *reads)
 {
 	sector_t end = first + count, sector;
-	unsigned int chunks = 0, needed = 0;
+	unsigned int chunks = 0;
 	bool all_safe = true;
 	struct span span;
 	int ret;
@@ -364,12 +375,14 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 			park_for_worker(area, bio, waiter);
 			return false;
 		}
+		if (!reads)
+			cond_resched();
 		if (span_is_safe(area, &span))
 			continue;
 		all_safe = false;
-		ret = claim_span(area, &span, reads, &needed);
+		ret = claim_span(area, &span, reads);
 		if (ret == -EAGAIN) {
-			park_for_budget(area, bio, waiter, needed);
+			park_for_budget(area, bio, waiter);
 			return false;
 		}
 		if (ret && reads) {
@@ -384,8 +397,6 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 			return false;
 		if (ret)
 			lose_chunk(area, span.chunk);
-		if (!reads)
-			cond_resched();
 	}
 	if (all_safe) {
 		if (reads)
@@ -402,10 +413,12 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 	return true;
 }
 
-bool diff_area_would_block(struct diff_area *area)
+bool diff_area_would_block(struct diff_area *area, sector_t count)
 {
+	unsigned int subs = min_t(sector_t, count, UINT_MAX) / SUB_SECTORS + 1;
+
 	return !diff_area_is_over(area) &&
-	       diff_storage_exhausted(area->storage);
+	       diff_storage_room(area->storage, subs) < subs;
 }
 
 bool diff_area_range(const struct diff_area *area, const struct bio *bio,
@@ -456,23 +469,48 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 	diff_area_put(area);
 }
 
-static void release_origin_bios(struct diff_area *area, struct bio_list *list)
+static void release_origin_bio(struct diff_area *area, struct bio *bio)
 {
-	struct bio *bio;
+	sector_t first, count;
 
-	while ((bio = bio_list_pop(list))) {
-		sector_t first, count;
+	bio->bi_opf &= ~REQ_NOWAIT;
+	if (diff_area_range(area, bio, &first, &count) &&
+	    !diff_area_secure(area, first, count, bio, DIFF_WAITER_ORIGIN, NULL))
+		return;
+	trace_blksnap_resume(area->bdev->bd_dev, bio->bi_iter.bi_sector,
+			     bio_sectors(bio));
+	blkfilter_resume(bio);
+}
 
-		bio->bi_opf &= ~REQ_NOWAIT;
-		if (!diff_area_range(area, bio, &first, &count) ||
-		    diff_area_secure(area, first, count, bio,
-				     DIFF_WAITER_ORIGIN, NULL)) {
-			trace_blksnap_resume(area->bdev->bd_dev,
-					     bio->bi_iter.bi_sector,
-					     bio_sectors(bio));
-			blkfilter_resume(bio);
-		}
+/* Ends the copies whose reads have ended.  Return: how many. */
+static unsigned int end_copies(struct diff_area *area, struct bio_list *released)
+{
+	struct copy *copy, *next;
+	struct llist_node *done;
+	unsigned int ended = 0;
+
+	done = llist_reverse_order(llist_del_all(&area->copied));
+	llist_for_each_entry_safe(copy, next, done, done_node) {
+		end_copy(area, copy, released);
+		ended++;
 	}
+	return ended;
+}
+
+/* A part of the reads, and then of the writes that were let go, as one batch. */
+static void submit_round(struct diff_area *area, struct bio_list *reads,
+			 struct bio_list *released)
+{
+	struct blk_plug plug;
+	struct bio *bio;
+	int n;
+
+	blk_start_plug(&plug);
+	for (n = 0; n < ROUND_MAX && (bio = bio_list_pop(reads)); n++)
+		submit_bio(bio);
+	for (n = 0; n < ROUND_MAX && (bio = bio_list_pop(released)); n++)
+		release_origin_bio(area, bio);
+	blk_finish_plug(&plug);
 }
 
 static void copy_work(struct work_struct *work)
@@ -480,31 +518,22 @@ static void copy_work(struct work_struct *work)
 	struct diff_area *area = container_of(work, struct diff_area,
 					      copy_work);
 	struct bio_list released = BIO_EMPTY_LIST;
-	struct copy *copy, *next;
-	struct llist_node *done;
-	struct bio_list reads;
-	unsigned int ended = 0;
-	struct blk_plug plug;
-	struct bio *bio;
+	struct bio_list reads = BIO_EMPTY_LIST;
+	unsigned int ended;
 
-	done = llist_reverse_order(llist_del_all(&area->copied));
-	llist_for_each_entry_safe(copy, next, done, done_node) {
-		end_copy(area, copy, &released);
-		ended++;
-	}
-
-	spin_lock_irq(&area->lock);
-	reads = area->reads;
-	bio_list_init(&area->reads);
-	area->reading += bio_list_size(&reads) - ended;
-	bio_list_merge(&released, &area->pending);
-	bio_list_init(&area->pending);
-	spin_unlock_irq(&area->lock);
-	blk_start_plug(&plug);
-	while ((bio = bio_list_pop(&reads)))
-		submit_bio(bio);
-	release_origin_bios(area, &released);
-	blk_finish_plug(&plug);
+	/* Submitting waits for the device: copies that end meanwhile do not. */
+	do {
+		ended = end_copies(area, &released);
+		spin_lock_irq(&area->lock);
+		area->reading += bio_list_size(&area->reads) - ended;
+		bio_list_merge(&reads, &area->reads);
+		bio_list_init(&area->reads);
+		bio_list_merge(&released, &area->pending);
+		bio_list_init(&area->pending);
+		spin_unlock_irq(&area->lock);
+		submit_round(area, &reads, &released);
+		cond_resched();
+	} while (!bio_list_empty(&reads) || !bio_list_empty(&released));
 }
 
 /* Space, budget or the state has changed: everybody looks again. */
@@ -624,6 +653,7 @@ static void init_fields(struct diff_area *area, struct block_device *bdev,
 	bio_list_init(&area->image_pending);
 	bio_list_init(&area->image_budget);
 	INIT_LIST_HEAD(&area->dirty);
+	INIT_LIST_HEAD(&area->again);
 	INIT_LIST_HEAD(&area->holes);
 	init_llist_head(&area->copied);
 	init_llist_head(&area->stored);
@@ -798,6 +828,8 @@ static void show_lists(struct diff_area *area, struct seq_file *to)
 	budget = bio_list_size(&area->budget);
 	image_pending = bio_list_size(&area->image_pending);
 	image_budget = bio_list_size(&area->image_budget);
+	list_for_each_entry(run, &area->again, dirty_node)
+		dirty++;
 	list_for_each_entry(run, &area->dirty, dirty_node)
 		dirty++;
 	list_for_each_entry(hole, &area->holes, node)

@@ -52,7 +52,8 @@ struct diff_hole {
  * @budget: origin writes that wait for the budget.
  * @image_pending: image bios for the worker to look at.
  * @image_budget: image writes that wait for the budget.
- * @dirty: runs to store.
+ * @dirty: runs to store that have no place yet.
+ * @again: runs to store again, in the place they have.
  * @holes: of struct diff_hole; changed before the flip or under @lock.
  * @last_hole: number of the newest.
  * @copied: copies whose read has ended.
@@ -98,6 +99,7 @@ struct diff_area {
 	struct bio_list image_pending;
 	struct bio_list image_budget;
 	struct list_head dirty;
+	struct list_head again;
 	struct list_head holes;
 	u32 last_hole;
 
@@ -165,10 +167,10 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 		      struct bio_list *reads);
 
 /*
- * Would a REQ_NOWAIT write have to wait for more than a copy? Then it is to be
+ * Might a REQ_NOWAIT write of so many sectors have to wait for more than a copy? Then it is to be
  * refused before anything is marked or claimed.
  */
-bool diff_area_would_block(struct diff_area *area);
+bool diff_area_would_block(struct diff_area *area, sector_t count);
 
 /* The part of an origin bio that the image shows; false when there is none. */
 bool diff_area_range(const struct diff_area *area, const struct bio *bio,

@@ -63,7 +63,7 @@ static void fetch_read_end(struct bio *bio)
 
 	fetch->status = bio->bi_status;
 	bio_put(bio);
-	diff_storage_io_end(area->storage, false);
+	diff_storage_io_end(area->storage);
 	/* The fetch and its reference may be gone once it is on the list. */
 	diff_area_get(area);
 	if (llist_add(&fetch->node, &area->fetched))

@@ -244,7 +244,7 @@ static void storage_read_end(struct bio *clone)
 	struct bio *bio = io->bio;
 
 	bio_put(clone);
-	diff_storage_io_end(area->storage, false);
+	diff_storage_io_end(area->storage);
 	/* Whatever the storage says: to the reader its data is lost. */
 	diff_area_end_bio(bio, status ? BLK_STS_IOERR : BLK_STS_OK);
 	diff_area_put(area);
@@ -330,8 +330,16 @@ static void image_read(struct diff_area *area, struct bio *bio, bool may_wait)
 
 		part = bio;
 		if (piece.count < bio_sectors(bio)) {
-			part = bio_split(bio, piece.count, GFP_NOIO,
+			/* What the parts wait for leaves with our caller only. */
+			part = bio_split(bio, piece.count,
+					 may_wait ? GFP_NOIO : GFP_NOWAIT,
 					 &area->split_bios);
+			if (!part) {
+				if (piece.kind == PIECE_MEMORY)
+					diff_buffer_put(piece.buffer);
+				diff_area_queue_image_bio(area, bio);
+				return;
+			}
 			bio_chain(part, bio);
 		}
 		serve(area, part, &piece, may_wait);

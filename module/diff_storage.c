@@ -69,6 +69,11 @@ static void start_stall_timer(struct diff_storage *storage)
 				    msecs_to_jiffies(param_storage_stall_ms()));
 }
 
+static bool may_do_io(const struct diff_storage *storage)
+{
+	return !storage->error && !storage->stopped;
+}
+
 /*
  * Writers wait for the budget.  If no store has ended since we last looked,
  * none is coming: the origin must not wait any longer.
@@ -80,7 +85,7 @@ static void stall_check(struct work_struct *work)
 	bool stalled = false;
 
 	spin_lock_irq(&storage->lock);
-	if (storage->waiting && !storage->error && !storage->stopped) {
+	if (storage->origin_waits && may_do_io(storage)) {
 		stalled = storage->stall_seq == storage->stored_seq;
 		storage->stall_seq = storage->stored_seq;
 		if (!stalled)
@@ -220,14 +225,15 @@ static void drop_regions(struct list_head *regions)
 	struct diff_region *region, *next;
 
 	list_for_each_entry_safe(region, next, regions, node) {
-		unhide_region(region);
+		if (region->hidden)
+			unhide_region(region);
 		rb_erase(&region->all_node, &all_regions);
 		kfree(region);
 	}
 }
 
 /* Makes regions of all ranges, on the list of all but not yet in use. */
-static int make_regions(struct block_device *bdev,
+static int insert_regions(struct block_device *bdev,
 			const struct blk_snap_block_range *ranges, u32 count,
 			struct list_head *regions)
 {
@@ -250,13 +256,23 @@ static int make_regions(struct block_device *bdev,
 			kfree(region);
 			return -EINVAL;
 		}
-		ret = hide_region(region);
-		if (ret) {
-			rb_erase(&region->all_node, &all_regions);
-			kfree(region);
-			return ret;
-		}
 		list_add_tail(&region->node, regions);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* From now on images do not show them: not before all of them are good. */
+static int hide_regions(struct list_head *regions)
+{
+	struct diff_region *region;
+	int ret;
+
+	list_for_each_entry(region, regions, node) {
+		ret = hide_region(region);
+		if (ret)
+			return ret;
+		region->hidden = true;
 		cond_resched();
 	}
 	return 0;
@@ -305,7 +321,8 @@ int diff_storage_append(struct diff_storage *storage, dev_t dev,
 		goto out_bdev;
 	}
 	mutex_lock(&all_regions_lock);
-	ret = make_regions(holder->bdev, ranges, count, &regions);
+	ret = insert_regions(holder->bdev, ranges, count, &regions) ?:
+	      hide_regions(&regions);
 	if (ret)
 		drop_regions(&regions);
 	mutex_unlock(&all_regions_lock);
@@ -347,11 +364,6 @@ static struct diff_region *usable_region(struct diff_storage *storage)
 	return region;
 }
 
-static bool may_do_io(const struct diff_storage *storage)
-{
-	return !storage->error && !storage->stopped;
-}
-
 sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 			    struct diff_region **region, sector_t *sector)
 {
@@ -368,6 +380,7 @@ sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 		(*region)->used += got;
 		storage->free -= got;
 		storage->inflight++;
+		storage->stores++;
 	}
 	post_low(storage);
 	spin_unlock_irq(&storage->lock);
@@ -382,6 +395,9 @@ static void kick_waiting(struct diff_storage *storage)
 		return;
 	trace_blksnap_kick(storage, storage->unsaved);
 	storage->waiting = false;
+	if (storage->origin_waits)
+		storage->kicked = jiffies;
+	storage->origin_waits = false;
 	kick_clients(storage);
 }
 
@@ -389,6 +405,18 @@ static bool has_budget(const struct diff_storage *storage, unsigned int count)
 {
 	return !storage->unsaved ||
 	       storage->unsaved + count <= storage->unsaved_limit;
+}
+
+unsigned int diff_storage_room(const struct diff_storage *storage,
+			       unsigned int want)
+{
+	unsigned long unsaved = READ_ONCE(storage->unsaved);
+
+	if (!unsaved)
+		return want;
+	if (unsaved >= storage->unsaved_limit)
+		return 0;
+	return min_t(unsigned long, want, storage->unsaved_limit - unsaved);
 }
 
 static bool reserve(struct diff_storage *storage, unsigned int count,
@@ -431,27 +459,31 @@ void diff_storage_unreserve(struct diff_storage *storage, unsigned int count)
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
-bool diff_storage_exhausted(const struct diff_storage *storage)
-{
-	return READ_ONCE(storage->unsaved) >= storage->unsaved_limit;
-}
-
 /* No budget will be given back unless storage is appended. */
 static bool is_stuck(struct diff_storage *storage)
 {
 	lockdep_assert_held(&storage->lock);
-	return !storage->inflight && !storage->restores &&
+	return !storage->stores && !storage->restores &&
 	       !usable_region(storage);
 }
 
-/* Clients are kicked when budget is given back or the last I/O ends. */
-static void begin_waiting(struct diff_storage *storage)
+/*
+ * Clients are kicked when budget is given back or the last store ends.  An origin
+ * that was kicked just now, and not because of a store, is waiting still.
+ */
+static void begin_waiting(struct diff_storage *storage, bool origin)
 {
 	lockdep_assert_held(&storage->lock);
-	if (storage->waiting)
-		return;
-	trace_blksnap_wait(storage, storage->unsaved);
+	if (!storage->waiting)
+		trace_blksnap_wait(storage, storage->unsaved);
 	storage->waiting = true;
+	if (!origin || storage->origin_waits)
+		return;
+	storage->origin_waits = true;
+	if (storage->stall_seq == storage->stored_seq &&
+	    delayed_work_pending(&storage->stall_work) &&
+	    time_before(jiffies, storage->kicked + HZ))
+		return;
 	storage->stall_seq = storage->stored_seq;
 	start_stall_timer(storage);
 }
@@ -470,7 +502,7 @@ bool diff_storage_wait_budget(struct diff_storage *storage, unsigned int count,
 		/* Nothing is being stored and there is nowhere to store to. */
 		corrupt_locked(storage, -ENOSPC);
 	else
-		begin_waiting(storage);
+		begin_waiting(storage, may_corrupt);
 	spin_unlock_irq(&storage->lock);
 	return !stuck;
 }
@@ -482,7 +514,7 @@ bool diff_storage_wait_memory(struct diff_storage *storage)
 	spin_lock_irq(&storage->lock);
 	moving = storage->unsaved && may_do_io(storage) && !is_stuck(storage);
 	if (moving)
-		begin_waiting(storage);
+		begin_waiting(storage, true);
 	else
 		kick_clients(storage);
 	spin_unlock_irq(&storage->lock);
@@ -495,38 +527,66 @@ void diff_storage_add_restores(struct diff_storage *storage, int count)
 
 	spin_lock_irqsave(&storage->lock, flags);
 	storage->restores += count;
-	if (!storage->restores && !storage->inflight)
+	if (!storage->restores && !storage->stores)
 		kick_waiting(storage);
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
-bool diff_storage_io_begin(struct diff_storage *storage)
+static bool begin_io(struct diff_storage *storage, unsigned int stores)
 {
 	unsigned long flags;
 	bool ok;
 
 	spin_lock_irqsave(&storage->lock, flags);
 	ok = may_do_io(storage);
-	if (ok)
+	if (ok) {
 		storage->inflight++;
+		storage->stores += stores;
+	}
 	spin_unlock_irqrestore(&storage->lock, flags);
 	return ok;
 }
 
-void diff_storage_io_end(struct diff_storage *storage, bool stored)
+static void end_io(struct diff_storage *storage)
+{
+	lockdep_assert_held(&storage->lock);
+	if (--storage->inflight)
+		return;
+	/* Clients delete their storage on this event: not before. */
+	if (storage->error)
+		post_corrupted(storage);
+	wake_up_all(&storage->idle);
+}
+
+bool diff_storage_io_begin(struct diff_storage *storage)
+{
+	return begin_io(storage, 0);
+}
+
+void diff_storage_io_end(struct diff_storage *storage)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&storage->lock, flags);
+	end_io(storage);
+	spin_unlock_irqrestore(&storage->lock, flags);
+}
+
+bool diff_storage_store_begin(struct diff_storage *storage)
+{
+	return begin_io(storage, 1);
+}
+
+void diff_storage_store_end(struct diff_storage *storage, bool stored)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&storage->lock, flags);
 	storage->stored_seq += stored;
-	if (!--storage->inflight) {
-		/* Clients delete their storage on this event: not before. */
-		if (storage->error)
-			post_corrupted(storage);
-		/* Who waits may now be the one that is stuck. */
+	/* Who waits may now be the one that is stuck. */
+	if (!--storage->stores)
 		kick_waiting(storage);
-		wake_up_all(&storage->idle);
-	}
+	end_io(storage);
 	spin_unlock_irqrestore(&storage->lock, flags);
 }
 
@@ -570,9 +630,9 @@ void diff_storage_remove_client(struct diff_storage *storage,
 void diff_storage_show(struct diff_storage *storage, struct seq_file *to)
 {
 	spin_lock_irq(&storage->lock);
-	seq_printf(to, " storage free %llu low_below %llu inflight %u restores %u stores %llu%s%s\n",
+	seq_printf(to, " storage free %llu low_below %llu inflight %u restores %u stores %u stored %llu%s%s\n",
 		   storage->free, storage->low_below, storage->inflight,
-		   storage->restores, storage->stored_seq,
+		   storage->restores, storage->stores, storage->stored_seq,
 		   storage->stopped ? " stopped" : "",
 		   storage->waiting ? " waited_for" : "");
 	seq_printf(to, " budget unsaved %lu peak %lu limit %lu (4 KiB each)\n",

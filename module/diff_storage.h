@@ -28,6 +28,7 @@ struct seq_file;
  * @first: on @bdev, in sectors.
  * @count: in sectors.
  * @used: sectors handed out, from @first on.
+ * @hidden: from the images of its disk.
  */
 struct diff_region {
 	struct list_head node;
@@ -36,6 +37,7 @@ struct diff_region {
 	sector_t first;
 	sector_t count;
 	sector_t used;
+	bool hidden;
 };
 
 /**
@@ -73,6 +75,7 @@ struct diff_client {
  * @free: sectors not handed out.
  * @low_below: LOW is posted when @free falls under this; 0 when disarmed.
  * @inflight: storage bios, reads and writes, from the moment they have a place.
+ * @stores: those of them that will give budget back.
  * @restores: runs that have a place and are, or are about to be, changed: they
  *	will be stored again and free budget without any space.
  * @error: negative errno once the snapshot is corrupted.
@@ -80,7 +83,9 @@ struct diff_client {
  * @unsaved: sub-blocks claimed and not stored yet.
  * @unsaved_peak: the most that @unsaved has been.
  * @unsaved_limit: budget of @unsaved.
- * @waiting: a client has writers waiting for the budget.
+ * @waiting: a client has bios waiting for the budget or memory.
+ * @origin_waits: writes to an origin among them: not for ever.
+ * @kicked: jiffies when @origin_waits was last taken back.
  * @low: its event.
  * @queue: where events are posted.
  * @stall_work: corrupts a snapshot whose storage does not move.
@@ -96,6 +101,7 @@ struct diff_storage {
 	sector_t free;
 	sector_t low_below;
 	unsigned int inflight;
+	unsigned int stores;
 	unsigned int restores;
 	int error;
 	bool stopped;
@@ -105,6 +111,8 @@ struct diff_storage {
 	unsigned long unsaved_peak;
 	unsigned long unsaved_limit;
 	bool waiting;
+	bool origin_waits;
+	unsigned long kicked;
 	struct snap_event low;
 	struct event_queue *queue;
 	struct delayed_work stall_work;
@@ -126,20 +134,20 @@ int diff_storage_append(struct diff_storage *storage, dev_t dev,
 /*
  * Up to @want sectors in one region, a multiple of a sub-block, for a store that
  * begins with this: no moment between the two in which space is gone and nothing
- * is in flight.  diff_storage_io_end() ends it.
+ * is in flight.  diff_storage_store_end() ends it.
  * Return: sectors got, 0 when there is no space or storage must not be used.
  */
 sector_t diff_storage_alloc(struct diff_storage *storage, sector_t want,
 			    struct diff_region **region, sector_t *sector);
 
-/* Budget, in sub-blocks. */
+/* Budget, in sub-blocks; how much of @want there is just now, for who can do with less. */
+unsigned int diff_storage_room(const struct diff_storage *storage,
+			       unsigned int want);
 bool diff_storage_reserve(struct diff_storage *storage, unsigned int count);
 /* The same, and counts one in @restores. */
 bool diff_storage_reserve_restore(struct diff_storage *storage,
 				  unsigned int count);
 void diff_storage_unreserve(struct diff_storage *storage, unsigned int count);
-/* Would diff_storage_reserve() fail now? */
-bool diff_storage_exhausted(const struct diff_storage *storage);
 /*
  * Bios of a client wait for @count of the budget: kicks the clients when it is
  * there, and watches that it moves.  When nothing is being stored and there is
@@ -159,9 +167,12 @@ bool diff_storage_wait_memory(struct diff_storage *storage);
 /* Counts in @restores; negative when they are stored or given up. */
 void diff_storage_add_restores(struct diff_storage *storage, int count);
 
-/* Brackets one storage bio; false: the storage must not be used any more. */
+/* Brackets one read of the storage; false: it must not be used any more. */
 bool diff_storage_io_begin(struct diff_storage *storage);
-void diff_storage_io_end(struct diff_storage *storage, bool stored);
+void diff_storage_io_end(struct diff_storage *storage);
+/* The same for a store in a place that is there; @stored: it has been. */
+bool diff_storage_store_begin(struct diff_storage *storage);
+void diff_storage_store_end(struct diff_storage *storage, bool stored);
 
 /* The snapshot has lost data it should have kept; @error is negative. */
 void diff_storage_corrupt(struct diff_storage *storage, int error);

@@ -50,7 +50,11 @@ static struct run *next_dirty(struct diff_area *area)
 	struct run *run;
 
 	spin_lock_irq(&area->lock);
-	run = list_first_entry_or_null(&area->dirty, struct run, dirty_node);
+	/* What needs no space first: it is not behind what gets none. */
+	run = list_first_entry_or_null(&area->again, struct run, dirty_node);
+	if (!run)
+		run = list_first_entry_or_null(&area->dirty, struct run,
+					       dirty_node);
 	if (run)
 		list_del_init(&run->dirty_node);
 	spin_unlock_irq(&area->lock);
@@ -60,7 +64,7 @@ static struct run *next_dirty(struct diff_area *area)
 static void put_back(struct diff_area *area, struct run *run)
 {
 	spin_lock_irq(&area->lock);
-	list_add(&run->dirty_node, &area->dirty);
+	list_add(&run->dirty_node, run->region ? &area->again : &area->dirty);
 	spin_unlock_irq(&area->lock);
 }
 
@@ -97,7 +101,7 @@ static bool begin_io(struct diff_area *area, struct run *run)
 {
 	if (!run->region)
 		return place(area, run);
-	if (!diff_storage_io_begin(area->storage))
+	if (!diff_storage_store_begin(area->storage))
 		return false;
 	diff_storage_add_restores(area->storage, -1);
 	return true;
@@ -107,7 +111,7 @@ static bool begin_io(struct diff_area *area, struct run *run)
 static void unbegin_io(struct diff_area *area, struct run *run)
 {
 	diff_storage_add_restores(area->storage, 1);
-	diff_storage_io_end(area->storage, false);
+	diff_storage_store_end(area->storage, false);
 	put_back(area, run);
 }
 
@@ -182,40 +186,6 @@ static void submit_store(struct diff_area *area, struct store *store)
 	blkfilter_submit_bypass(store->bio);
 }
 
-/*
- * Stores what is dirty, as long as there is space and storage may be used.  The
- * I/O of a run begins with its place: or else who looks between the two sees
- * neither space nor I/O in flight, and takes the snapshot for stuck.
- */
-static void store_dirty(struct diff_area *area)
-{
-	struct store *store = NULL;
-	struct blk_plug plug;
-	struct run *run;
-
-	blk_start_plug(&plug);
-	while ((run = next_dirty(area))) {
-		if (!begin_io(area, run)) {
-			put_back(area, run);
-			break;
-		}
-		if (store && fits(store, run)) {
-			add_run(store, run);
-			/* One I/O for both: that of the store goes on. */
-			diff_storage_io_end(area->storage, false);
-			continue;
-		}
-		submit_store(area, store);
-		store = begin_store(area, run);
-		if (!store) {
-			unbegin_io(area, run);
-			break;
-		}
-	}
-	submit_store(area, store);
-	blk_finish_plug(&plug);
-}
-
 /* True when the memory copy has gone. */
 static bool end_run(struct diff_area *area, struct run *run)
 {
@@ -240,13 +210,16 @@ static void end_store(struct diff_area *area, struct store *store)
 
 	trace_blksnap_stored(store->dev, store->first, store->sectors,
 			     blk_status_to_errno(store->status));
-	/* A failed store leaves the memory copies, which image reads still use. */
+	/*
+	 * The memory copies stay when the store has failed, and when the snapshot is
+	 * corrupted and no storage read any more: image reads still use them.
+	 */
 	if (store->status)
 		diff_storage_corrupt(area->storage,
 				     blk_status_to_errno(store->status));
 	for (i = 0; i < store->count; i++) {
 		diff_buffer_put(store->buffers[i]);
-		if (store->status)
+		if (diff_storage_error(area->storage))
 			continue;
 		atomic64_add(store->runs[i]->count, &area->stored_subs);
 		if (end_run(area, store->runs[i]))
@@ -255,20 +228,61 @@ static void end_store(struct diff_area *area, struct store *store)
 	/* The budget first: who finds no I/O in flight must find it given back. */
 	if (freed)
 		diff_storage_unreserve(area->storage, freed);
-	diff_storage_io_end(area->storage, !store->status);
+	diff_storage_store_end(area->storage, !store->status);
 	free_store(area, store);
 	diff_area_put(area);
 }
 
-void diff_area_store_work(struct work_struct *work)
+static void end_stores(struct diff_area *area)
 {
-	struct diff_area *area = container_of(work, struct diff_area,
-					      store_work);
 	struct llist_node *done;
 	struct store *store, *next;
 
 	done = llist_reverse_order(llist_del_all(&area->stored));
 	llist_for_each_entry_safe(store, next, done, node)
 		end_store(area, store);
+}
+
+/*
+ * Stores what is dirty, as long as there is space and storage may be used.  The
+ * I/O of a run begins with its place: or else who looks between the two sees
+ * neither space nor I/O in flight, and takes the snapshot for stuck.
+ */
+static void store_dirty(struct diff_area *area)
+{
+	struct store *store = NULL;
+	struct blk_plug plug;
+	struct run *run;
+
+	blk_start_plug(&plug);
+	while ((run = next_dirty(area))) {
+		if (!begin_io(area, run)) {
+			put_back(area, run);
+			break;
+		}
+		if (store && fits(store, run)) {
+			add_run(store, run);
+			/* One I/O for both: that of the store goes on. */
+			diff_storage_store_end(area->storage, false);
+			continue;
+		}
+		submit_store(area, store);
+		/* Submitting waits for the storage: stores that end meanwhile do not. */
+		end_stores(area);
+		store = begin_store(area, run);
+		if (!store) {
+			unbegin_io(area, run);
+			break;
+		}
+	}
+	submit_store(area, store);
+	blk_finish_plug(&plug);
+}
+
+void diff_area_store_work(struct work_struct *work)
+{
+	struct diff_area *area = container_of(work, struct diff_area,
+					      store_work);
+	end_stores(area);
 	store_dirty(area);
 }

@@ -36,7 +36,8 @@ enum snapshot_state {
  * @capacity: of the image, in sectors; read before the first freeze.
  * @area: from TAKE on.
  * @image: from TAKE on.
- * @level: 0 when no device of the set is stacked above this one.
+ * @level: in the order of freezing and closing; less than that of each device of
+ *	the set that this one is stacked on.
  * @closed: its gate is closed.
  */
 struct snap_device {
@@ -365,7 +366,10 @@ static void release_devices(struct snapshot *snapshot)
 	}
 }
 
-/* A device comes after all those of the set that are stacked above it. */
+/*
+ * A device comes after all those of the set that are stacked above it, and as late
+ * as it may: the file system on one of the last may have its journal on another.
+ */
 static unsigned int compute_levels(struct snapshot *snapshot)
 {
 	struct snap_device *devices = snapshot->devices;
@@ -373,21 +377,24 @@ static unsigned int compute_levels(struct snapshot *snapshot)
 	bool changed = true;
 	u32 i, k;
 
+	/* First the longest chain below. */
 	for (i = 0; i < snapshot->count; i++)
 		devices[i].level = 0;
 	while (changed && deepest < snapshot->count) {
 		changed = false;
 		for (i = 0; i < snapshot->count; i++)
 			for (k = 0; k < snapshot->count; k++) {
-				if (devices[k].level < devices[i].level ||
+				if (devices[k].level > devices[i].level ||
 				    !bdev_stacked_on(devices[k].bdev,
 						     devices[i].bdev))
 					continue;
-				devices[i].level = devices[k].level + 1;
-				deepest = max(deepest, devices[i].level);
+				devices[k].level = devices[i].level + 1;
+				deepest = max(deepest, devices[k].level);
 				changed = true;
 			}
 	}
+	for (i = 0; i < snapshot->count; i++)
+		devices[i].level = deepest - min(deepest, devices[i].level);
 	return deepest;
 }
 

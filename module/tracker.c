@@ -30,7 +30,7 @@ static enum blkfilter_verdict tracker_submit_bio(void *private,
 	sector_t end = bio_end_sector(bio);
 	sector_t count;
 
-	if (area && bio->bi_opf & REQ_NOWAIT && diff_area_would_block(area)) {
+	if (area && bio->bi_opf & REQ_NOWAIT && diff_area_would_block(area, bio_sectors(bio))) {
 		trace_blksnap_refuse(tracker->dev, first, end - first);
 		bio_wouldblock_error(bio);
 		return BLKFILTER_TAKEN;

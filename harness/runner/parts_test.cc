@@ -66,10 +66,10 @@ TEST_F(PartsTest, SaysWhatIsMissing) {
 }
 
 TEST_F(PartsTest, AModuleTellsItsParametersAndWhatCanBeSeenOfIt) {
-  const std::string bytes(
+  using std::string_literals::operator""s;
+  const std::string bytes =
       "x\0parmtype=first:uint\0parm=first:a word\0debugfs=one "
-      "two\0\0parmtype=other:ulong\0parm=third:word\0",
-      97);
+      "two\0\0parmtype=other:ulong\0parm=third:word\0"s;
   base::write_file(folder_ / "module.ko", bytes);
   const ModuleFacts facts = module_facts(folder_ / "module.ko");
   EXPECT_THAT(facts.parameters, ::testing::ElementsAre("first", "other", "third"));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The allocator, the budget and the events, on devices that are only numbers. */
+#include <linux/delay.h>
+
 #include "../diff_storage.c"
 #include "suites.h"
 
@@ -74,7 +76,7 @@ static sector_t alloc_at(struct kunit *test, sector_t want, sector_t *sector)
 	sector_t got = diff_storage_alloc(&f->storage, want, &region, sector);
 
 	if (got)
-		diff_storage_io_end(&f->storage, true);
+		diff_storage_store_end(&f->storage, true);
 	return got;
 }
 
@@ -201,9 +203,11 @@ static void budget(struct kunit *test)
 	f->storage.unsaved_limit = 100;
 	/* One may always be larger than all of it, or it would never go. */
 	KUNIT_EXPECT_TRUE(test, diff_storage_reserve(&f->storage, 200));
-	KUNIT_EXPECT_TRUE(test, diff_storage_exhausted(&f->storage));
 	KUNIT_EXPECT_FALSE(test, diff_storage_reserve(&f->storage, 1));
+	KUNIT_EXPECT_EQ(test, diff_storage_room(&f->storage, 300), 0U);
 	diff_storage_unreserve(&f->storage, 150);
+	KUNIT_EXPECT_EQ(test, diff_storage_room(&f->storage, 300),
+			(unsigned int)f->storage.unsaved_limit - 50);
 	KUNIT_EXPECT_TRUE(test, diff_storage_reserve(&f->storage, 50));
 	KUNIT_EXPECT_FALSE(test, diff_storage_reserve(&f->storage, 1));
 	diff_storage_unreserve(&f->storage, 100);
@@ -227,7 +231,7 @@ static void no_moment_without_hope(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, diff_storage_error(&f->storage), 0);
 	KUNIT_EXPECT_TRUE(test, f->storage.waiting);
 	diff_storage_unreserve(&f->storage, 8);
-	diff_storage_io_end(&f->storage, true);
+	diff_storage_store_end(&f->storage, true);
 	KUNIT_EXPECT_FALSE(test, f->storage.waiting);
 	KUNIT_EXPECT_EQ(test, diff_storage_error(&f->storage), 0);
 }
@@ -254,6 +258,47 @@ static void a_restore_is_hope(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, diff_storage_error(&f->storage), -ENOSPC);
 }
 
+/* Nor does it make an origin wait: what reads the storage gives nothing back. */
+static void a_read_of_the_storage_is_no_hope(struct kunit *test)
+{
+	struct storage_fixture *f = test->priv;
+
+	f->storage.unsaved_limit = 8;
+	KUNIT_ASSERT_TRUE(test, diff_storage_reserve(&f->storage, 8));
+	KUNIT_ASSERT_TRUE(test, diff_storage_io_begin(&f->storage));
+	KUNIT_EXPECT_FALSE(test,
+			   diff_storage_wait_budget(&f->storage, 1, true));
+	KUNIT_EXPECT_EQ(test, diff_storage_error(&f->storage), -ENOSPC);
+	diff_storage_io_end(&f->storage);
+	KUNIT_EXPECT_EQ(test, f->storage.inflight, 0U);
+}
+
+/* Kicked without a store an origin goes on waiting: its time does not begin anew. */
+static void kicks_do_not_put_off_the_stall(struct kunit *test)
+{
+	struct storage_fixture *f = test->priv;
+	unsigned long expires;
+
+	f->storage.unsaved_limit = 8;
+	KUNIT_ASSERT_TRUE(test, append(test, 0, 64));
+	KUNIT_ASSERT_TRUE(test, diff_storage_reserve(&f->storage, 8));
+	/* A write to an image may wait as long as its storage does. */
+	KUNIT_EXPECT_TRUE(test, diff_storage_wait_budget(&f->storage, 1, false));
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&f->storage.stall_work));
+	KUNIT_EXPECT_TRUE(test, diff_storage_wait_budget(&f->storage, 1, true));
+	KUNIT_ASSERT_TRUE(test, delayed_work_pending(&f->storage.stall_work));
+	expires = f->storage.stall_work.timer.expires;
+	msleep(20);
+	diff_storage_unreserve(&f->storage, 0);
+	KUNIT_EXPECT_FALSE(test, f->storage.waiting);
+	KUNIT_EXPECT_TRUE(test, diff_storage_wait_budget(&f->storage, 1, true));
+	KUNIT_EXPECT_EQ(test, f->storage.stall_work.timer.expires, expires);
+	f->storage.stored_seq++;
+	diff_storage_unreserve(&f->storage, 0);
+	KUNIT_EXPECT_TRUE(test, diff_storage_wait_budget(&f->storage, 1, true));
+	KUNIT_EXPECT_NE(test, f->storage.stall_work.timer.expires, expires);
+}
+
 static void corruption_waits_for_the_last_io(struct kunit *test)
 {
 	struct storage_fixture *f = test->priv;
@@ -273,7 +318,7 @@ static void corruption_waits_for_the_last_io(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, diff_storage_io_begin(&f->storage));
 	KUNIT_EXPECT_EQ(test, alloc_at(test, 8, &sector), 0);
 	KUNIT_EXPECT_EQ(test, next_event(f), U32_MAX);
-	diff_storage_io_end(&f->storage, false);
+	diff_storage_store_end(&f->storage, false);
 	KUNIT_EXPECT_EQ(test, next_event(f), blk_snap_event_code_corrupted);
 	KUNIT_EXPECT_EQ(test, f->event.corrupted.err_code, EIO);
 	KUNIT_EXPECT_EQ(test, next_event(f), U32_MAX);
@@ -290,6 +335,8 @@ static struct kunit_case diff_storage_cases[] = {
 	KUNIT_CASE(budget),
 	KUNIT_CASE(no_moment_without_hope),
 	KUNIT_CASE(a_restore_is_hope),
+	KUNIT_CASE(a_read_of_the_storage_is_no_hope),
+	KUNIT_CASE(kicks_do_not_put_off_the_stall),
 	KUNIT_CASE(corruption_waits_for_the_last_io),
 	{}
 };
