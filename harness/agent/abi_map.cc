@@ -141,7 +141,11 @@ void marks_cases(AbiBench& bench) {
   bench.cases.result(
       "MARK_DIRTY_BLOCKS", "three disjoint ranges", 0,
       bench.mark(origin, {{5 * kBlock + 127, 2}, {10 * kBlock, 1}, {20 * kBlock, 128}}));
-  const Bytes second = with_blocks(first, {5, 6, 10, 20}, 1);
+  const std::uint64_t end = bench.origins[0].sectors;
+  const std::size_t last = blocks_of(bench) - 1;
+  bench.cases.result("MARK_DIRTY_BLOCKS", "a range up to the end", 0,
+                     bench.mark(origin, {{end - 1, 1}}));
+  const Bytes second = with_blocks(first, {5, 6, 10, 20, last}, 1);
   bench.cases.truth("MARK_DIRTY_BLOCKS", "marks exactly their blocks, with the newest number",
                     whole_map(bench) == second);
   std::vector<abi::ImageInfo> infos;
@@ -159,7 +163,7 @@ void marks_cases(AbiBench& bench) {
   id = bench.must_take({origin});
   bench.cases.truth("MARK_DIRTY_BLOCKS", "marks of a hold and after it are in the next map",
                     whole_map(bench) == with_blocks(with_blocks(Bytes(blocks_of(bench)), {3}, 1),
-                                                    {5, 6, 10, 20, 30, 40}, 2));
+                                                    {5, 6, 10, 20, 30, 40, last}, 2));
   bench.must("DESTROY", bench.destroy(id));
   bench.clear();
 }
