@@ -36,7 +36,7 @@ class Events {
     // enough.
     const bool lived = std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(),
                                    [](const Copy& copy) { return copy.finished; });
-    if (low == 0 && minimum > 1 && lived && snapshot_.destroyed != kNever) {
+    if (low == 0 && minimum > 1 && lived && !snapshot_.unheard && snapshot_.destroyed != kNever) {
       add(Kind::events_low_missing, snapshot_.destroyed,
           "no LOW_FREE_SPACE ever came, though a new snapshot has no storage and its first one "
           "waits "

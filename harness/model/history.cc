@@ -206,6 +206,7 @@ class Teller {
     snapshot.cycle = step.cycle;
     snapshot.create_called = run.called;
     snapshot.created = run.returned;
+    snapshot.unheard = step.args.value("events", std::string()) == "no";
     for (const json& device : step.args.at("devices")) {
       const std::string name = device.get<std::string>();
       snapshot.places.push_back(history_.place_at(name, run.called));

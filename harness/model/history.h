@@ -136,6 +136,7 @@ struct Snapshot {
   std::vector<Place> places;
   Stamp create_called = kNever;
   Stamp created = kNever;
+  bool unheard = false;  // nobody fetches its events
   bool taken = false;
   Stamp take_called = kNever;  // TAKE lies in (take_called, take_returned)
   Stamp take_returned = kNever;

@@ -345,6 +345,13 @@ TEST(Events, AMissingLowIsFound) {
   expect_only(story.run(), "events", "no LOW_FREE_SPACE ever came");
 }
 
+TEST(Events, NobodyMissesALowWhereNobodyListens) {
+  Story story;
+  story.low = false;
+  story.events = "no";
+  EXPECT_NE(story.run().checks.at("events").outcome, Outcome::fail);
+}
+
 TEST(Events, ALowWithAnotherSizeIsFound) {
   Story story;
   story.low_sectors = 5;

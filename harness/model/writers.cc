@@ -60,7 +60,8 @@ Stamp until(const History& history, const plan::Step& begun, const char* op, con
   return kNever;
 }
 
-// A shell command may write anywhere, and leave behind what goes on writing, unless the scenario says that it does not.
+// A shell command may write anywhere, and leave behind what goes on writing, unless the scenario
+// says that it does not.
 bool may_write(const plan::Step& run) {
   return run.args.value("writes", std::string("yes")) != "no";
 }
@@ -108,6 +109,18 @@ void add_step(const History& history, const plan::Step& step, std::vector<Writer
   }
 }
 
+// True when the place is a partition of the disk that it lies on: what is written to the disk is a
+// write to it.
+bool is_partition(const History& history, const Place& place) {
+  return std::any_of(history.plan.steps.begin(), history.plan.steps.end(), [&](const auto& step) {
+    if (step.op != "partition") return false;
+    const auto& parts = step.args.at("parts");
+    return history.place(step.args.at("device").template get<std::string>()).disk == place.disk &&
+           std::any_of(parts.begin(), parts.end(),
+                       [&](const auto& part) { return part.at("name") == place.device; });
+  });
+}
+
 }  // namespace
 
 std::vector<Writer> writers_of(const History& history) {
@@ -127,6 +140,7 @@ bool written_behind(const History& history, const std::vector<Writer>& writers, 
     if (writer.device == place.device) return false;
     const Place& other = history.place(writer.device);
     if (other.disk == place.disk) {
+      if (other.whole && is_partition(history, place)) return false;
       return other.first < place.first + place.sectors && place.first < other.first + other.sectors;
     }
     return std::find_first_of(other.below.begin(), other.below.end(), place.below.begin(),
