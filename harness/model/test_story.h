@@ -41,7 +41,7 @@ class Story {
   std::vector<std::uint8_t> map{1, 0, 0, 0};
   Json map_answer = Json::object();
   bool self = true;
-  const char* events = "yes";  // of CREATE, without `low`
+  bool unheard = false;  // nobody fetches events
   bool low = true;
   std::string job = "[a]\nfilename=/dev/snapbed/data0\n";
 
@@ -84,8 +84,9 @@ class Story {
 
   void hold(std::uint32_t cycle) {
     b.cycle = cycle;
-    const std::uint32_t create = b.call(
-        "create", {{"snapshot", "s"}, {"devices", {"data0"}}, {"events", low ? "yes" : events}});
+    nlohmann::json args = {{"snapshot", "s"}, {"devices", {"data0"}}};
+    if (unheard) args["events"] = "no";
+    const std::uint32_t create = b.call("create", args);
     if (low) {
       b.mark(plan::MarkKind::event, create,
              {{"snapshot", "s"}, {"code", "low"}, {"sectors", low_sectors}});
