@@ -89,6 +89,7 @@ mutants() {
 # What takes longer than a reader's patience: for the night, and before a release.
 full() {
   local variant kernel module names tests=$build/harness/model/snapbed_model_test
+  stage "each C++ source compiles by itself" alone ci/harness.sh --build "$build/alone" --alone --target all
   stage "the fast cut and the slow one agree on 100,000 journals" cut \
     env SNAPBED_SEEDS=100000 "$tests" --gtest_filter=Cut.AgreesWithASlowObviousOne
   stage "the simulated snapshotter, 3000 seeds of each form" simulator \

@@ -20,7 +20,7 @@ mkdir --parents "$build/corpus" "$build/found"
 "$repository/ci/deps.sh" --fuzz
 log=$build/build.log
 : >"$log"
-run_logged "$log" cmake -S "$repository" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+run_logged "$log" cmake -S "$repository" -B "$build" -G Ninja -DSNAPBED_TOGETHER=OFF -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
   -DSNAPBED_FUZZ=ON -DSNAPBED_SANITIZE=address,undefined "-DSNAPBED_FOLDERS=base;journal;plan;model;scenario;vm;fuzz"
 run_logged "$log" ninja -C "$build" fuzz_seeds "${targets[@]/#/fuzz_}"
 "$build/harness/fuzz/fuzz_seeds" "$build/corpus"
