@@ -29,6 +29,7 @@ while (($#)); do
   shift
 done
 [[ -n $build ]] || die "mutants.sh: expected --build FOLDER"
+build=$(realpath "$build")
 artifacts=$build/artifacts
 snapbed=$build/harness/cli/snapbed
 out=$repository/out/mutants
