@@ -234,8 +234,8 @@ static void drop_regions(struct list_head *regions)
 
 /* Makes regions of all ranges, on the list of all but not yet in use. */
 static int insert_regions(struct block_device *bdev,
-			const struct blk_snap_block_range *ranges, u32 count,
-			struct list_head *regions)
+			  const struct blk_snap_block_range *ranges, u32 count,
+			  struct list_head *regions)
 {
 	struct diff_region *region;
 	u32 i;
