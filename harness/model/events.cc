@@ -140,14 +140,15 @@ class Events {
     }
   }
 
-  // A store that failed corrupts the snapshot, and every device of it is told so. Told when? A copy
-  // made meanwhile is time enough.
+  // A store that failed corrupts the snapshot, and every device of it is told so. Told when? Not
+  // before the last I/O of its storage has ended; a copy made after that is time enough.
   void judge_untold(const std::map<std::string, int>& corrupted) {
     const journal::Request* failed = failed_store();
     if (failed == nullptr) return;
     const bool time =
-        std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(),
-                    [&](const Copy& copy) { return copy.finished && copy.called > failed->end; });
+        std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(), [&](const Copy& copy) {
+          return copy.finished && copy.called > failed->end && !storage_busy(copy.called);
+        });
     if (!time) return;
     for (const Place& place : snapshot_.places) {
       if (corrupted.contains(place.device)) continue;
@@ -155,6 +156,16 @@ class Events {
           fmt::format("a store failed at stamp {}, and no CORRUPTED of {} ever came", failed->end,
                       place.device));
     }
+  }
+
+  // True when a request to a disk of the storage is in flight then.
+  bool storage_busy(Stamp at) const {
+    const auto& requests = facts_.journal.requests;
+    return std::any_of(requests.begin(), requests.end(), [&](const journal::Request& request) {
+      return request.begin < at && request.end > at &&
+             std::any_of(snapshot_.storage.begin(), snapshot_.storage.end(),
+                         [&](const StorageRange& range) { return range.disk == request.disk; });
+    });
   }
 
   const journal::Request* failed_store() const {
