@@ -10,12 +10,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 build='' sanitize='' target=programs together=ON
 while (($#)); do
-  if [[ $1 == --alone ]]; then
-    together=OFF
-    shift
-    continue
-  fi
   case $1 in
+    --alone)
+      together=OFF
+      shift
+      continue
+      ;;
     --build) build=$2 ;;
     --sanitize) sanitize=$2 ;;
     --target) target=$2 ;;

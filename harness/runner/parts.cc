@@ -73,6 +73,18 @@ fs::path find_part(const std::string& what, const fs::path& wanted, const char* 
   throw PartMissing(said);
 }
 
+// The next value of this key at or behind *at, which goes on behind it. modinfo is a section of
+// NUL-terminated "key=value" strings.
+std::optional<std::string> modinfo(const std::string& bytes, const std::string& key,
+                                   std::size_t* at = nullptr) {
+  const std::string sought = std::string(1, '\0') + key + "=";
+  const std::size_t found = bytes.find(sought, at == nullptr ? 0 : *at);
+  if (found == std::string::npos) return std::nullopt;
+  const std::string value = bytes.c_str() + found + sought.size();
+  if (at != nullptr) *at = found + sought.size() + value.size();
+  return value;
+}
+
 }  // namespace
 
 Parts find_parts(const Parts& wanted, const fs::path& program, const std::string& module_file) {
@@ -105,22 +117,6 @@ void require_programs() {
           "the program {} is not in PATH; `make deps` or `apt-get install {}` brings it", program,
           package));
 }
-
-namespace {
-
-// The next value of this key at or behind *at, which goes on behind it. modinfo is a section of
-// NUL-terminated "key=value" strings.
-std::optional<std::string> modinfo(const std::string& bytes, const std::string& key,
-                                   std::size_t* at = nullptr) {
-  const std::string sought = std::string(1, '\0') + key + "=";
-  const std::size_t found = bytes.find(sought, at == nullptr ? 0 : *at);
-  if (found == std::string::npos) return std::nullopt;
-  const std::string value = bytes.c_str() + found + sought.size();
-  if (at != nullptr) *at = found + sought.size() + value.size();
-  return value;
-}
-
-}  // namespace
 
 ModuleFacts module_facts(const fs::path& module) {
   const std::string bytes = base::read_file(module);

@@ -189,8 +189,8 @@ void read_head(const Table& root, Scenario& scenario) {
   scenario.needs = root.texts_or_empty("needs");
   for (const std::string& need : scenario.needs)
     if (std::find(kNeeds.begin(), kNeeds.end(), need) == kNeeds.end())
-      root.refuse_at("needs", "\"needs\" holds \"" + need + "\"; expected kvm, debugfs" +
-                                  nearest_note(need, kNeeds));
+      root.refuse_at("needs", "\"needs\" holds \"" + need + "\"; expected one of " +
+                                  joined(kNeeds) + nearest_note(need, kNeeds));
   scenario.kernel_arguments = root.texts_or_empty("kernel_arguments");
   scenario.allow_log = root.texts_or_empty("allow_log");
   check_regexes(root, scenario.allow_log);

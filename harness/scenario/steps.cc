@@ -240,7 +240,7 @@ void StepReader::check_size_fits(const Step& step) const {
 void StepReader::check_write_size(const Step& step) const {
   if (step.op != "write" && step.op != "write_image") return;
   const auto limit = step.args.contains("lane") ? plan::kLaneWriteBytes : plan::kWriteBytes;
-  const auto bytes = step.args["max"].get<std::uint64_t>() * 512;
+  const auto bytes = step.args["max"].get<std::uint64_t>() * kSector;
   if (bytes == 0 || bytes > limit)
     refuse_here("step \"" + step.op + "\" writes up to " + std::to_string(bytes) +
                 " bytes at a time; expected 512 to " + std::to_string(limit) +
