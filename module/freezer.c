@@ -9,8 +9,9 @@
 #include "freezer.h"
 
 /*
- *	idle -> running -> done
- *	                -> abandoned (the worker undoes and frees)
+ *	idle -> running -> done       freezing; then, when that went well,
+ *	done -> running -> done       thawing
+ *	        running -> abandoned  the worker undoes what it did and frees
  */
 enum freeze_state {
 	FREEZE_IDLE,
@@ -22,6 +23,7 @@ enum freeze_state {
 struct freeze_item {
 	struct list_head node;
 	struct block_device *bdev;
+	struct super_block *sb; /* its user may thaw and unmount it meanwhile */
 	unsigned int level;
 	struct work_struct work;
 	struct completion done;
@@ -33,6 +35,8 @@ static struct workqueue_struct *freezer_wq;
 
 static void free_item(struct freeze_item *item)
 {
+	if (item->sb)
+		deactivate_super(item->sb);
 	blkdev_put(item->bdev, FMODE_READ);
 	kfree(item);
 }
@@ -57,22 +61,61 @@ static void thaw(struct block_device *bdev)
 	mutex_unlock(&bdev->bd_fsfreeze_mutex);
 }
 
+/* The worker has come to its end; false when it was not waited for: @item is ours. */
+static bool hand_over(struct freeze_item *item)
+{
+	if (atomic_cmpxchg(&item->state, FREEZE_RUNNING, FREEZE_DONE) !=
+	    FREEZE_RUNNING)
+		return false;
+	complete_all(&item->done);
+	return true;
+}
+
 static void freeze_work(struct work_struct *work)
 {
 	struct freeze_item *item = container_of(work, struct freeze_item, work);
 	unsigned int noio = memalloc_noio_save();
 
+	item->sb = get_active_super(item->bdev);
 	/* Not to wait for writes to what has been frozen before. */
 	item->error = freeze_bdev(item->bdev);
 	memalloc_noio_restore(noio);
-	if (atomic_cmpxchg(&item->state, FREEZE_RUNNING, FREEZE_DONE) ==
-	    FREEZE_RUNNING) {
-		complete_all(&item->done);
+	if (hand_over(item))
 		return;
-	}
 	if (!item->error)
 		thaw(item->bdev);
 	free_item(item);
+}
+
+static void thaw_work(struct work_struct *work)
+{
+	struct freeze_item *item = container_of(work, struct freeze_item, work);
+	unsigned int noio = memalloc_noio_save();
+
+	thaw(item->bdev);
+	memalloc_noio_restore(noio);
+	if (!hand_over(item))
+		free_item(item);
+}
+
+static void start(struct freeze_item *item, work_func_t func)
+{
+	INIT_WORK(&item->work, func);
+	init_completion(&item->done);
+	atomic_set(&item->state, FREEZE_RUNNING);
+	queue_work(freezer_wq, &item->work);
+}
+
+/* Takes an item that is running off the list; false when it has ended by now. */
+static bool abandon(struct list_head *items, struct freeze_item *item)
+{
+	/* First: then it may be gone. */
+	list_del(&item->node);
+	if (atomic_cmpxchg(&item->state, FREEZE_RUNNING, FREEZE_ABANDONED) ==
+	    FREEZE_RUNNING)
+		return true;
+	list_add(&item->node, items);
+	return false;
 }
 
 static int add_one(struct list_head *items, dev_t dev, unsigned int level)
@@ -89,8 +132,6 @@ static int add_one(struct list_head *items, dev_t dev, unsigned int level)
 		return 0;
 	}
 	item->level = level;
-	INIT_WORK(&item->work, freeze_work);
-	init_completion(&item->done);
 	list_add_tail(&item->node, items);
 	return 0;
 }
@@ -132,8 +173,7 @@ int freezer_freeze(struct list_head *items, unsigned int level,
 		left = (long)(deadline - jiffies);
 		if (left <= 0)
 			return -ETIMEDOUT;
-		atomic_set(&item->state, FREEZE_RUNNING);
-		queue_work(freezer_wq, &item->work);
+		start(item, freeze_work);
 		left = wait_for_completion_killable_timeout(&item->done, left);
 		if (left < 0)
 			return -EINTR;
@@ -143,21 +183,46 @@ int freezer_freeze(struct list_head *items, unsigned int level,
 	return 0;
 }
 
-void freezer_thaw(struct list_head *items)
+/*
+ * All at once: a file system writes when it is thawed, and waits for the one that it
+ * is stacked on.  One that cannot write, because what lies below is still being frozen
+ * or was frozen by others, is thawed when it can; nobody waits for that.
+ */
+void freezer_thaw(struct list_head *items, unsigned long timeout)
+{
+	unsigned long deadline = jiffies + timeout;
+	struct freeze_item *item, *next;
+	unsigned int given_up = 0, level;
+
+	list_for_each_entry_safe(item, next, items, node) {
+		level = item->level;
+		if (atomic_read(&item->state) == FREEZE_RUNNING &&
+		    abandon(items, item))
+			given_up = max(given_up, level);
+	}
+	list_for_each_entry(item, items, node) {
+		if (atomic_read(&item->state) != FREEZE_DONE || item->error)
+			continue;
+		/* The worker may not have left the completion yet. */
+		wait_for_completion(&item->done);
+		start(item, thaw_work);
+	}
+	list_for_each_entry_safe(item, next, items, node) {
+		if (atomic_read(&item->state) != FREEZE_RUNNING)
+			continue;
+		if (item->level < given_up ||
+		    !wait_for_completion_timeout(&item->done,
+				max(0L, (long)(deadline - jiffies))))
+			abandon(items, item);
+	}
+}
+
+void freezer_free(struct list_head *items)
 {
 	struct freeze_item *item, *next;
 
 	list_for_each_entry_safe(item, next, items, node) {
 		list_del(&item->node);
-		if (atomic_cmpxchg(&item->state, FREEZE_RUNNING,
-				   FREEZE_ABANDONED) == FREEZE_RUNNING)
-			continue;
-		if (atomic_read(&item->state) == FREEZE_DONE) {
-			/* The worker may not have left the completion yet. */
-			wait_for_completion(&item->done);
-			if (!item->error)
-				thaw(item->bdev);
-		}
 		free_item(item);
 	}
 }

@@ -27,7 +27,16 @@ int freezer_add(struct list_head *items, struct block_device *bdev,
  */
 int freezer_freeze(struct list_head *items, unsigned int level,
 		   unsigned long deadline);
-/* Thaws each as often as it was frozen here, and empties the list. */
-void freezer_thaw(struct list_head *items);
+/*
+ * Thaws each as often as it was frozen here.  Waits for @timeout jiffies at most: one
+ * that lies above what others keep frozen is thawed when they let go, without us.
+ */
+void freezer_thaw(struct list_head *items, unsigned long timeout);
+/*
+ * Empties the list.  After the thaw, and with no lock that a write to one of the
+ * devices may wait for: the last reference to a device writes back what is dirty,
+ * that to a file system which was unmounted meanwhile ends it.
+ */
+void freezer_free(struct list_head *items);
 
 #endif /* BLKSNAP_FREEZER_H */

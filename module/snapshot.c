@@ -305,6 +305,9 @@ static int prepare_device(struct snapshot *snapshot, struct snap_device *device)
 {
 	int ret;
 
+	/* Before the size is read: who changes it later finds an image to distrust. */
+	cbt_map_note_size(&device->tracker->map,
+			  blkfilter_forget_size(device->tracker->filter));
 	device->capacity = bdev_nr_sectors(device->bdev);
 	ret = cbt_map_prepare(&device->tracker->map, device->capacity);
 	if (ret)
@@ -502,14 +505,13 @@ static int capture(struct snapshot *snapshot, struct list_head *frozen,
 	open_all(snapshot);
 	trace_blksnap_snapshot(snapshot->id.b,
 			       ret ? SNAP_STEP_FAILED : SNAP_STEP_OPENED, ret);
-	freezer_thaw(frozen);
+	freezer_thaw(frozen, msecs_to_jiffies(param_take_timeout_ms()));
 	memalloc_noio_restore(noio);
 	return ret;
 }
 
-static int take_locked(struct snapshot *snapshot)
+static int take_locked(struct snapshot *snapshot, struct list_head *frozen)
 {
-	LIST_HEAD(frozen);
 	unsigned int deepest;
 	int ret = 0;
 	u32 i;
@@ -520,12 +522,10 @@ static int take_locked(struct snapshot *snapshot)
 	for (i = 0; i < snapshot->count && !ret; i++)
 		ret = prepare_device(snapshot, &snapshot->devices[i]);
 	for (i = 0; i < snapshot->count && !ret; i++)
-		ret = freezer_add(&frozen, snapshot->devices[i].bdev,
+		ret = freezer_add(frozen, snapshot->devices[i].bdev,
 				  snapshot->devices[i].level);
 	if (!ret)
-		ret = capture(snapshot, &frozen, deepest);
-	else
-		freezer_thaw(&frozen);
+		ret = capture(snapshot, frozen, deepest);
 	if (ret) {
 		release_devices(snapshot);
 		return ret;
@@ -540,12 +540,14 @@ static int take_locked(struct snapshot *snapshot)
 int snapshot_take(const struct blk_snap_uuid *id)
 {
 	struct snapshot *snapshot = snapshot_get_locked(id);
+	LIST_HEAD(frozen);
 	int ret;
 
 	if (!snapshot)
 		return -ESRCH;
-	ret = take_locked(snapshot);
+	ret = take_locked(snapshot, &frozen);
 	snapshot_unlock_put(snapshot);
+	freezer_free(&frozen);
 	return ret;
 }
 
