@@ -103,12 +103,17 @@ void cbt_map_mark_both(struct cbt_map *map, sector_t first, sector_t count)
 	mutex_unlock(&map->lock);
 }
 
+void cbt_map_note_size(struct cbt_map *map, sector_t least)
+{
+	map->was_cut |= least < map->capacity;
+}
+
 int cbt_map_prepare(struct cbt_map *map, sector_t capacity)
 {
 	int shift;
 
 	cbt_map_unprepare(map);
-	if (capacity == map->capacity)
+	if (capacity == map->capacity && !map->was_cut)
 		return 0;
 	shift = block_shift(capacity);
 	if (shift < 0)
@@ -142,6 +147,7 @@ static void begin_generation(struct cbt_map *map)
 	}
 	generate_random_uuid(map->generation.b);
 	map->generations++;
+	map->was_cut = false;
 	map->active_number = 1;
 }
 

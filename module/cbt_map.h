@@ -25,6 +25,7 @@
  * @next_shift: goes with @next_active.
  * @count: blocks.
  * @shift: log2 of a block in sectors.
+ * @was_cut: the device has been smaller since the last switch.
  * @active_number: what writes mark with.
  * @snap_number: of the newest take; 0 before the first.
  * @generation: bytes of different generations cannot be compared.
@@ -41,6 +42,7 @@ struct cbt_map {
 	u32 count;
 	u8 shift;
 	u8 next_shift;
+	bool was_cut;
 	u8 active_number;
 	u8 snap_number;
 	uuid_t generation;
@@ -61,6 +63,11 @@ void cbt_map_mark(struct cbt_map *map, sector_t first, sector_t count);
 /* Marks both maps, from outside the gate. Sleeps for @lock. */
 void cbt_map_mark_both(struct cbt_map *map, sector_t first, sector_t count);
 
+/*
+ * The device had @least sectors for a while: what lies beyond is not what was marked,
+ * and the next switch begins a generation, in the old size, too.
+ */
+void cbt_map_note_size(struct cbt_map *map, sector_t least);
 /*
  * Makes ready for a switch at which the device has @capacity sectors, so that
  * the switch itself cannot fail.  Return: 0, -EFBIG, -ENOMEM.

@@ -319,7 +319,8 @@ class Teller {
       constexpr std::size_t kLastNumber = 255;
       if (!tracked_.contains(device)) start_generation(place, snapshot.create_called, false);
       const Generation& before = history_.generations[tracked_[device]];
-      if (before.takes.size() == kLastNumber || before.sectors != place.sectors) {
+      if (before.takes.size() == kLastNumber || before.sectors != place.sectors ||
+          begins_anew(before, run.called)) {
         start_generation(place, run.called, true);
       }
       Generation& generation = history_.generations[tracked_[device]];
@@ -327,6 +328,31 @@ class Teller {
       snapshot.number[i] = static_cast<std::uint32_t>(generation.takes.size());
       snapshot.generation[i] = generation.index;
     }
+  }
+
+  // A device that was smaller for a while may have other contents in its old size. The contract
+  // asks for a new generation only where TAKE finds another size, so either is right; the map that
+  // was read says which it is. One that goes on must still name what differs.
+  bool begins_anew(const Generation& before, Stamp called) const {
+    if (before.takes.empty()) return false;
+    const Stamp since = history_.snapshots[before.takes.back()].take_called;
+    const auto& resizes = history_.resizes;
+    if (std::none_of(resizes.begin(), resizes.end(), [&](const Resize& resize) {
+          return resize.device == before.device && resize.called > since &&
+                 resize.called < called && resize.sectors < before.sectors;
+        })) {
+      return false;
+    }
+    const StepRun* first = nullptr;
+    for (const plan::Step& step : history_.plan.steps) {
+      const StepRun& run = history_.steps[step.id];
+      if (step.op != "read_map" || step.args.at("device") != before.device || !run.succeeded() ||
+          run.called < called || (first != nullptr && first->called < run.called)) {
+        continue;
+      }
+      first = &run;
+    }
+    return first == nullptr || first->answer.at("snap_number") == 1;
   }
 
   void tell_destroy(const StepRun& run, Snapshot& snapshot) {

@@ -158,6 +158,26 @@ TEST(Resize, AFailedTakeAndTheOldSizeAgainAreNoNewGeneration) {
   }
 }
 
+TEST(Resize, SmallerForAWhileMayBeANewGenerationInTheOldSize) {
+  const std::vector<std::tuple<std::uint64_t, std::string, Outcome>> tries = {
+      {1, "bb", Outcome::pass}, {2, "aa", Outcome::pass}, {1, "aa", Outcome::fail}};
+  for (const auto& [number, generation, outcome] : tries) {
+    Story story;
+    story.create();
+    story.take();
+    story.read_map({0, 0}, 1, "aa");
+    story.destroy();
+    story.resize(128);
+    story.resize(256);
+    story.create();
+    story.take();
+    story.read_map({0, 0}, number, generation);
+    story.destroy();
+    const Report report = story.judge();
+    EXPECT_EQ(report.checks.at("map").outcome, outcome) << number << generation << all(report);
+  }
+}
+
 TEST(Resize, WhatLiesBeyondTheEndOfAShrunkDeviceMayFailToRead) {
   for (const std::uint64_t bad : {std::uint64_t{128}, std::uint64_t{120}}) {
     Story story;
