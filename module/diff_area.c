@@ -2,6 +2,7 @@
 #include <linux/blk-cgroup.h>
 #include <linux/blk-filter.h>
 #include <linux/blkdev.h>
+#include <linux/interval_tree_generic.h>
 #include <linux/percpu.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -15,6 +16,8 @@
 #define HOOK_CHUNKS_MAX 16
 /* So many reads and writes are submitted before the ended copies are looked at. */
 #define ROUND_MAX 64
+/* So many writes that wait for budget look again at a time, if there is some. */
+#define KICK_MAX 256
 /* With so many reads in flight the next ones wait until one of them has ended ... */
 #define READS_AT_ONCE 1
 /* ... but not longer than this. */
@@ -38,6 +41,11 @@ bool diff_area_is_over(const struct diff_area *area)
 {
 	return READ_ONCE(area->ended) || diff_storage_error(area->storage) ||
 	       blkfilter_is_gone(area->filter);
+}
+
+sector_t diff_area_trusted(const struct diff_area *area)
+{
+	return min(area->capacity, blkfilter_least_sectors(area->filter));
 }
 
 bool diff_area_is_lost(const struct diff_area *area, unsigned long number)
@@ -80,7 +88,7 @@ static void queue_bio(struct diff_area *area, struct bio_list *list,
 void diff_area_queue_image_bio(struct diff_area *area, struct bio *bio)
 {
 	queue_bio(area, &area->image_pending, bio);
-	queue_work(area->store_wq, &area->image_work);
+	queue_work(area->image_wq, &area->image_work);
 }
 
 void diff_area_add_dirty(struct diff_area *area, struct run *run)
@@ -220,21 +228,25 @@ static struct bio *copy_read_bio(struct diff_area *area, struct copy *copy,
  * flight may be slow, and of another part of the device: none waits for them longer
  * than READS_WAIT_MS.
  *
- * Only the hook's reads are kept: the worker, which sends them off, must not wait
- * for a bio that is among them.
+ * Only the hook's @reads are kept: the worker, which sends them off, must not wait
+ * for a bio that is among them.  What belongs to one write is a batch already.
  */
-static bool read_goes_now(struct diff_area *area, struct bio *bio, bool in_hook)
+static bool read_goes_now(struct diff_area *area, struct bio *bio,
+			  const struct bio_list *reads)
 {
 	unsigned long flags;
 	bool now, first;
 
 	spin_lock_irqsave(&area->lock, flags);
-	now = !in_hook || area->reading < READS_AT_ONCE;
-	first = bio_list_empty(&area->reads);
-	if (now)
+	now = !reads || !bio_list_empty(reads) ||
+	      area->reading < READS_AT_ONCE;
+	first = !area->reads_kept;
+	if (now) {
 		area->reading++;
-	else
+	} else {
+		area->reads_kept++;
 		bio_list_add(&area->reads, bio);
+	}
 	spin_unlock_irqrestore(&area->lock, flags);
 	if (!now && first)
 		queue_delayed_work(area->copy_wq, &area->send_work,
@@ -299,13 +311,16 @@ out_copy:
 	return ret;
 }
 
-/* Claims whatever in @span nobody has. Return: 0, -EAGAIN (budget), -ENOMEM. */
+/*
+ * Claims whatever in @span nobody has.
+ * Return: reads begun, -EAGAIN (budget), -ENOMEM.
+ */
 static int claim_span(struct diff_area *area, const struct span *span,
 		      struct bio_list *reads)
 {
 	struct chunk *chunk;
 	struct span todo;
-	int ret = 0;
+	int ret = 0, begun = 0;
 
 	chunk = get_chunk(area, span->chunk, reads ? GFP_HOOK : GFP_WORKER);
 	if (IS_ERR(chunk))
@@ -317,13 +332,14 @@ static int claim_span(struct diff_area *area, const struct span *span,
 		if (!todo.count)
 			return -EAGAIN;
 		ret = start_copy(area, chunk, &todo, reads);
-		if (ret != -ENOMEM || reads || todo.count == 1)
-			continue;
-		/* For a single one there is the reserve. */
-		todo.count = 1;
-		ret = start_copy(area, chunk, &todo, reads);
+		if (ret == -ENOMEM && !reads && todo.count > 1) {
+			/* For a single one there is the reserve. */
+			todo.count = 1;
+			ret = start_copy(area, chunk, &todo, reads);
+		}
+		begun++;
 	}
-	return ret;
+	return ret ?: begun;
 }
 
 /* True when the span is safe or lost, without taking a lock. */
@@ -360,6 +376,9 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 		      struct bio *bio, enum diff_waiter waiter,
 		      struct bio_list *reads)
 {
+	bool in_parts = !reads && waiter == DIFF_WAITER_ORIGIN &&
+			count >> (area->subs_shift + SUB_SECTOR_SHIFT) >=
+				HOOK_CHUNKS_MAX;
 	sector_t end = first + count, sector;
 	unsigned int chunks = 0;
 	bool all_safe = true;
@@ -380,23 +399,29 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 		if (span_is_safe(area, &span))
 			continue;
 		all_safe = false;
+		if (in_parts && area->begun >= ROUND_MAX) {
+			park_for_worker(area, bio, waiter);
+			return false;
+		}
 		ret = claim_span(area, &span, reads);
 		if (ret == -EAGAIN) {
 			park_for_budget(area, bio, waiter);
 			return false;
 		}
-		if (ret && reads) {
+		if (ret < 0 && reads) {
 			park_for_worker(area, bio, waiter);
 			return false;
 		}
-		if (ret && waiter == DIFF_WAITER_IMAGE) {
+		if (ret < 0 && waiter == DIFF_WAITER_IMAGE) {
 			diff_area_end_bio(bio, BLK_STS_RESOURCE);
 			return false;
 		}
-		if (ret && park_for_memory(area, bio))
+		if (ret < 0 && park_for_memory(area, bio))
 			return false;
-		if (ret)
+		if (ret < 0)
 			lose_chunk(area, span.chunk);
+		else if (in_parts)
+			area->begun += ret;
 	}
 	if (all_safe) {
 		if (reads)
@@ -415,7 +440,9 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 
 bool diff_area_would_block(struct diff_area *area, sector_t count)
 {
-	unsigned int subs = min_t(sector_t, count, UINT_MAX) / SUB_SECTORS + 1;
+	/* It may begin and end within a sub-block. */
+	unsigned int subs = (min_t(sector_t, count, UINT_MAX / 2) +
+			     2 * SUB_SECTORS - 2) / SUB_SECTORS;
 
 	return !diff_area_is_over(area) &&
 	       diff_storage_room(area->storage, subs) < subs;
@@ -441,6 +468,7 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 {
 	struct run *run = copy->run;
 	struct chunk *chunk = run->chunk;
+	sector_t end = min(copy->first + copy->count, area->capacity);
 	struct bio *bio;
 	bool saved;
 
@@ -449,7 +477,8 @@ static void end_copy(struct diff_area *area, struct copy *copy,
 	 * a claim: the read may have brought new data.
 	 */
 	saved = !copy->status && !diff_area_is_over(area) &&
-		!diff_area_is_lost(area, copy->number);
+		!diff_area_is_lost(area, copy->number) &&
+		end <= diff_area_trusted(area);
 	/* Storage that lies here may have been written before we read. */
 	run->holes_seen = READ_ONCE(area->last_hole);
 	chunk_end_copy(chunk, copy, saved);
@@ -505,6 +534,7 @@ static void submit_round(struct diff_area *area, struct bio_list *reads,
 	struct bio *bio;
 	int n;
 
+	area->begun = 0;
 	blk_start_plug(&plug);
 	for (n = 0; n < ROUND_MAX && (bio = bio_list_pop(reads)); n++)
 		submit_bio(bio);
@@ -525,7 +555,8 @@ static void copy_work(struct work_struct *work)
 	do {
 		ended = end_copies(area, &released);
 		spin_lock_irq(&area->lock);
-		area->reading += bio_list_size(&area->reads) - ended;
+		area->reading += area->reads_kept - ended;
+		area->reads_kept = 0;
 		bio_list_merge(&reads, &area->reads);
 		bio_list_init(&area->reads);
 		bio_list_merge(&released, &area->pending);
@@ -536,21 +567,31 @@ static void copy_work(struct work_struct *work)
 	} while (!bio_list_empty(&reads) || !bio_list_empty(&released));
 }
 
-/* Space, budget or the state has changed: everybody looks again. */
+/*
+ * Space, budget or the state has changed: who waits looks again.  Of very many only
+ * as many as may find something: each look costs, and a little is freed at a time.
+ */
 static void kick_work(struct work_struct *work)
 {
 	struct diff_area *area = container_of(work, struct diff_area,
 					      kick_work);
+	unsigned int n = KICK_MAX;
+	struct bio *bio;
 
 	spin_lock_irq(&area->lock);
-	bio_list_merge(&area->pending, &area->budget);
-	bio_list_init(&area->budget);
+	while ((n-- || diff_area_is_over(area)) &&
+	       (bio = bio_list_pop(&area->budget)))
+		bio_list_add(&area->pending, bio);
+	n = !bio_list_empty(&area->budget);
 	bio_list_merge(&area->image_pending, &area->image_budget);
 	bio_list_init(&area->image_budget);
 	spin_unlock_irq(&area->lock);
+	/* The others wait on, as if they had looked. */
+	if (n)
+		diff_storage_wait_budget(area->storage, 1, true);
 	queue_work(area->copy_wq, &area->copy_work);
 	queue_work(area->store_wq, &area->store_work);
-	queue_work(area->store_wq, &area->image_work);
+	queue_work(area->image_wq, &area->image_work);
 }
 
 /* The part of sectors of the disk that lies on the device, as its own. */
@@ -568,6 +609,31 @@ static bool on_device(const struct diff_area *area, sector_t *first,
 	return true;
 }
 
+static sector_t hole_first(const struct diff_hole *hole)
+{
+	return hole->first;
+}
+
+static sector_t hole_last(const struct diff_hole *hole)
+{
+	return hole->last;
+}
+
+INTERVAL_TREE_DEFINE(struct diff_hole, node, sector_t, subtree_last, hole_first,
+		     hole_last, static, hole)
+
+struct diff_hole *diff_area_first_hole(struct diff_area *area, sector_t first,
+				       sector_t last)
+{
+	return hole_iter_first(&area->holes, first, last);
+}
+
+struct diff_hole *diff_area_next_hole(struct diff_hole *hole, sector_t first,
+				      sector_t last)
+{
+	return hole_iter_next(hole, first, last);
+}
+
 static int hide(struct diff_client *client, sector_t first, sector_t count,
 		bool zero)
 {
@@ -581,12 +647,13 @@ static int hide(struct diff_client *client, sector_t first, sector_t count,
 		return -ENOMEM;
 	trace_blksnap_hide(area->bdev->bd_dev, first, count);
 	hole->first = first;
-	hole->count = count;
+	hole->last = first + count - 1;
 	hole->zero = zero;
 	spin_lock_irq(&area->lock);
 	hole->number = area->last_hole + 1;
 	WRITE_ONCE(area->last_hole, hole->number);
-	list_add_tail(&hole->node, &area->holes);
+	hole_insert(hole, &area->holes);
+	WRITE_ONCE(area->hole_count, area->hole_count + 1);
 	spin_unlock_irq(&area->lock);
 	return 0;
 }
@@ -599,11 +666,15 @@ static void unhide(struct diff_client *client, sector_t first, sector_t count)
 	if (!on_device(area, &first, &count))
 		return;
 	spin_lock_irq(&area->lock);
-	list_for_each_entry(hole, &area->holes, node)
-		if (hole->first == first && hole->count == count && !hole->zero)
+	/* Of several the newest: that of this very call. */
+	for (hole = hole_iter_first(&area->holes, first, first); hole;
+	     hole = hole_iter_next(hole, first, first))
+		if (!found || hole->number > found->number)
 			found = hole;
-	if (found)
-		list_del(&found->node);
+	if (found) {
+		hole_remove(found, &area->holes);
+		WRITE_ONCE(area->hole_count, area->hole_count - 1);
+	}
 	spin_unlock_irq(&area->lock);
 	kfree(found);
 }
@@ -611,17 +682,17 @@ static void unhide(struct diff_client *client, sector_t first, sector_t count)
 static bool has_hole(struct diff_area *area, sector_t first, sector_t count,
 		     bool or_zero)
 {
+	sector_t last = first + count - 1;
 	struct diff_hole *hole;
 	unsigned long flags;
 	bool found = false;
 
-	if (list_empty(&area->holes))
+	if (!READ_ONCE(area->hole_count))
 		return false;
 	spin_lock_irqsave(&area->lock, flags);
-	list_for_each_entry(hole, &area->holes, node)
-		found |= (or_zero || !hole->zero) &&
-			 first < hole->first + hole->count &&
-			 hole->first < first + count;
+	for (hole = hole_iter_first(&area->holes, first, last); hole && !found;
+	     hole = hole_iter_next(hole, first, last))
+		found = or_zero || !hole->zero;
 	spin_unlock_irqrestore(&area->lock, flags);
 	return found;
 }
@@ -654,7 +725,7 @@ static void init_fields(struct diff_area *area, struct block_device *bdev,
 	bio_list_init(&area->image_budget);
 	INIT_LIST_HEAD(&area->dirty);
 	INIT_LIST_HEAD(&area->again);
-	INIT_LIST_HEAD(&area->holes);
+	area->holes = RB_ROOT_CACHED;
 	init_llist_head(&area->copied);
 	init_llist_head(&area->stored);
 	init_llist_head(&area->fetched);
@@ -724,12 +795,15 @@ static void free_area(struct diff_area *area)
 		destroy_workqueue(area->copy_wq);
 	if (area->store_wq)
 		destroy_workqueue(area->store_wq);
+	if (area->image_wq)
+		destroy_workqueue(area->image_wq);
 	xa_for_each(&area->chunks, number, chunk) {
 		chunk_free(chunk);
 		cond_resched();
 	}
 	xa_destroy(&area->chunks);
-	list_for_each_entry_safe(hole, next, &area->holes, node)
+	rbtree_postorder_for_each_entry_safe(hole, next, &area->holes.rb_root,
+					     node)
 		kfree(hole);
 	bioset_exit(&area->clone_bios);
 	bioset_exit(&area->split_bios);
@@ -757,7 +831,8 @@ struct diff_area *diff_area_create(struct block_device *bdev,
 	area->filter = filter;
 	area->copy_wq = alloc_workqueue("blksnap_copy", WQ_MEM_RECLAIM, 0);
 	area->store_wq = alloc_workqueue("blksnap_store", WQ_MEM_RECLAIM, 0);
-	if (!area->copy_wq || !area->store_wq)
+	area->image_wq = alloc_workqueue("blksnap_image", WQ_MEM_RECLAIM, 0);
+	if (!area->copy_wq || !area->store_wq || !area->image_wq)
 		goto out;
 	area->passed = alloc_percpu(u64);
 	if (!area->passed)
@@ -815,15 +890,15 @@ static void add_chunk(struct chunk *chunk, struct chunk_sums *sums)
 
 static void show_lists(struct diff_area *area, struct seq_file *to)
 {
-	struct diff_hole *hole;
 	struct run *run;
 	unsigned int pending, budget, image_pending, image_budget;
-	unsigned int reading, reads;
-	unsigned int dirty = 0, holes = 0;
+	unsigned int reading, reads, holes;
+	unsigned int dirty = 0;
 
 	spin_lock_irq(&area->lock);
 	reading = area->reading;
-	reads = bio_list_size(&area->reads);
+	reads = area->reads_kept;
+	holes = area->hole_count;
 	pending = bio_list_size(&area->pending);
 	budget = bio_list_size(&area->budget);
 	image_pending = bio_list_size(&area->image_pending);
@@ -832,8 +907,6 @@ static void show_lists(struct diff_area *area, struct seq_file *to)
 		dirty++;
 	list_for_each_entry(run, &area->dirty, dirty_node)
 		dirty++;
-	list_for_each_entry(hole, &area->holes, node)
-		holes++;
 	spin_unlock_irq(&area->lock);
 	seq_printf(to, "  parked pending %u budget %u image_pending %u image_budget %u\n",
 		   pending, budget, image_pending, image_budget);

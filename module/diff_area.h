@@ -21,11 +21,15 @@ struct blkfilter;
 struct seq_file;
 struct store;
 
-/* Sectors that an image does not show: storage on the captured device. */
+/*
+ * Sectors that an image does not show: storage on the captured device.  Storage of
+ * another snapshot may come to lie where that of one lay that has gone: two overlap.
+ */
 struct diff_hole {
-	struct list_head node;
+	struct rb_node node;
+	sector_t subtree_last;
 	sector_t first;
-	sector_t count;
+	sector_t last;
 	u32 number;	/* 1, 2, ... in order of arrival */
 	bool zero;	/* reads as zeroes, not as an error where not saved */
 };
@@ -48,19 +52,24 @@ struct diff_hole {
  * @reading: reads of old data in flight; zero only while @reads is empty.
  * @reads: of old data, that leave when one of those in flight has ended, or when
  *	@send_work finds that none has for READS_WAIT_MS.
+ * @reads_kept: how many those are.
+ * @begun: copies that large writes have begun in this round of the worker, which
+ *	alone uses it: a discard may need more than all other writes together.
  * @pending: origin writes for the worker to look at.
  * @budget: origin writes that wait for the budget.
  * @image_pending: image bios for the worker to look at.
  * @image_budget: image writes that wait for the budget.
  * @dirty: runs to store that have no place yet.
  * @again: runs to store again, in the place they have.
- * @holes: of struct diff_hole; changed before the flip or under @lock.
+ * @holes: tree of struct diff_hole; changed before the flip or under @lock.
+ * @hole_count: how many those are.
  * @last_hole: number of the newest.
  * @copied: copies whose read has ended.
  * @stored: stores that have ended.
  * @fetched: reads of the storage for image bios that have ended.
  * @copy_wq: ends copies and releases writes; never waits for a store.
- * @store_wq: stores, and image bios that need a process.
+ * @store_wq: stores.
+ * @image_wq: image bios that need a process; what these wait for, a store may give.
  * @hook_bios: for reads of old data that the hook begins.
  * @bios: the same for the worker.
  * @store_bios: for storage; apart, so that a hung storage holds up no release.
@@ -93,6 +102,8 @@ struct diff_area {
 
 	spinlock_t lock;
 	unsigned int reading;
+	unsigned int reads_kept;
+	unsigned int begun;
 	struct bio_list reads;
 	struct bio_list pending;
 	struct bio_list budget;
@@ -100,7 +111,8 @@ struct diff_area {
 	struct bio_list image_budget;
 	struct list_head dirty;
 	struct list_head again;
-	struct list_head holes;
+	struct rb_root_cached holes;
+	unsigned int hole_count;
 	u32 last_hole;
 
 	struct llist_head copied;
@@ -108,6 +120,7 @@ struct diff_area {
 	struct llist_head fetched;
 	struct workqueue_struct *copy_wq;
 	struct workqueue_struct *store_wq;
+	struct workqueue_struct *image_wq;
 	struct delayed_work send_work;
 	struct work_struct kick_work;
 	struct work_struct copy_work;
@@ -186,6 +199,13 @@ void diff_area_show(struct diff_area *area, struct seq_file *to);
 void diff_area_get(struct diff_area *area);
 void diff_area_put(struct diff_area *area);
 bool diff_area_is_over(const struct diff_area *area);
+/* The origin shows what it held at TAKE below this sector only: it has been smaller. */
+sector_t diff_area_trusted(const struct diff_area *area);
+/* Holes among sectors first..last, in order of their beginning; with @lock held. */
+struct diff_hole *diff_area_first_hole(struct diff_area *area, sector_t first,
+				       sector_t last);
+struct diff_hole *diff_area_next_hole(struct diff_hole *hole, sector_t first,
+				      sector_t last);
 /* Is storage among these sectors: of any kind, or appended after the take? */
 bool diff_area_has_hole(struct diff_area *area, sector_t first, sector_t count);
 bool diff_area_is_hidden(struct diff_area *area, sector_t first,

@@ -67,7 +67,7 @@ static void fetch_read_end(struct bio *bio)
 	/* The fetch and its reference may be gone once it is on the list. */
 	diff_area_get(area);
 	if (llist_add(&fetch->node, &area->fetched))
-		queue_work(area->store_wq, &area->image_work);
+		queue_work(area->image_wq, &area->image_work);
 	diff_area_put(area);
 }
 

@@ -58,9 +58,10 @@ struct piece {
 static sector_t untouched(struct diff_area *area, sector_t sector,
 			  sector_t count)
 {
-	sector_t first = sector, end = sector + count;
+	sector_t first = sector;
+	sector_t end = min(sector + count, diff_area_trusted(area));
 
-	if (diff_area_is_over(area))
+	if (diff_area_is_over(area) || sector >= end)
 		return 0;
 	while (sector < end) {
 		struct span span = span_at(sector, end, area->subs_shift);
@@ -79,7 +80,7 @@ static sector_t untouched(struct diff_area *area, sector_t sector,
 		}
 		sector = min(end, chunk_end(sector, area->subs_shift));
 	}
-	return count;
+	return end - first;
 }
 
 /* What a saved run holds from @sector on. */
@@ -133,31 +134,31 @@ static void piece_of_claimed(struct diff_area *area, struct chunk *chunk,
 static void cut_at_hole(struct diff_area *area, sector_t sector,
 			struct piece *piece)
 {
+	sector_t last = sector + piece->count - 1;
+	bool hidden = false, zero = false;
 	struct diff_hole *hole;
 	unsigned long flags;
 
-	if (list_empty(&area->holes))
+	if (!READ_ONCE(area->hole_count))
 		return;
 	spin_lock_irqsave(&area->lock, flags);
-	list_for_each_entry(hole, &area->holes, node) {
-		if (sector + piece->count <= hole->first ||
-		    sector >= hole->first + hole->count)
-			continue;
-		if (sector < hole->first) {
-			piece->count = hole->first - sector;
-			continue;
+	for (hole = diff_area_first_hole(area, sector, last); hole;
+	     hole = diff_area_next_hole(hole, sector, last)) {
+		if (hole->first > sector) {
+			piece->count = min(piece->count, hole->first - sector);
+			break;
 		}
-		piece->count = min(piece->count,
-				   hole->first + hole->count - sector);
-		if (hole->zero || piece->kind == PIECE_ORIGIN ||
-		    hole->number <= piece->holes_seen) {
-			if (piece->kind == PIECE_MEMORY)
-				diff_buffer_put(piece->buffer);
-			piece->kind = hole->zero ? PIECE_ZERO : PIECE_LOST;
-		}
-		break;
+		piece->count = min(piece->count, hole->last + 1 - sector);
+		zero |= hole->zero;
+		hidden |= hole->zero || piece->kind == PIECE_ORIGIN ||
+			  hole->number <= piece->holes_seen;
 	}
 	spin_unlock_irqrestore(&area->lock, flags);
+	if (!hidden)
+		return;
+	if (piece->kind == PIECE_MEMORY)
+		diff_buffer_put(piece->buffer);
+	piece->kind = zero ? PIECE_ZERO : PIECE_LOST;
 }
 
 static struct piece piece_at(struct diff_area *area, sector_t sector,
@@ -266,11 +267,24 @@ static void wait_for_copy(struct diff_area *area, struct bio *bio)
 		diff_area_queue_image_bio(area, bio);
 }
 
-static bool is_aligned(const struct piece *piece)
+/*
+ * Can the storage take it as it is?  Where it is split, too, and by drivers that look
+ * at the pieces of memory one by one.
+ */
+static bool is_aligned(const struct bio *bio, const struct piece *piece)
 {
-	u64 mask = (bdev_logical_block_size(piece->bdev) >> SECTOR_SHIFT) - 1;
+	unsigned int mask = bdev_logical_block_size(piece->bdev) - 1;
+	struct bvec_iter iter;
+	struct bio_vec segment;
 
-	return !((piece->sector | piece->count) & mask);
+	if ((piece->sector | piece->count) & (mask >> SECTOR_SHIFT))
+		return false;
+	if (mask < SECTOR_SIZE)
+		return true;
+	bio_for_each_bvec(segment, bio, iter)
+		if ((segment.bv_offset | segment.bv_len) & mask)
+			return false;
+	return true;
 }
 
 static void read_from_storage(struct diff_area *area, struct bio *bio,
@@ -302,7 +316,7 @@ static void serve(struct diff_area *area, struct bio *bio,
 		diff_area_end_bio(bio, BLK_STS_OK);
 		return;
 	case PIECE_STORAGE:
-		if (is_aligned(piece))
+		if (is_aligned(bio, piece))
 			read_from_storage(area, bio, piece);
 		else if (may_wait)
 			diff_area_read_bounced(area, bio, piece->bdev,
@@ -331,8 +345,7 @@ static void image_read(struct diff_area *area, struct bio *bio, bool may_wait)
 		part = bio;
 		if (piece.count < bio_sectors(bio)) {
 			/* What the parts wait for leaves with our caller only. */
-			part = bio_split(bio, piece.count,
-					 may_wait ? GFP_NOIO : GFP_NOWAIT,
+			part = bio_split(bio, piece.count, GFP_NOWAIT,
 					 &area->split_bios);
 			if (!part) {
 				if (piece.kind == PIECE_MEMORY)

@@ -75,8 +75,8 @@ static bool may_do_io(const struct diff_storage *storage)
 }
 
 /*
- * Writers wait for the budget.  If no store has ended since we last looked,
- * none is coming: the origin must not wait any longer.
+ * Writers wait for the budget.  If no store has given any back since we last
+ * looked, none is coming: the origin must not wait any longer.
  */
 static void stall_check(struct work_struct *work)
 {
@@ -229,6 +229,7 @@ static void drop_regions(struct list_head *regions)
 			unhide_region(region);
 		rb_erase(&region->all_node, &all_regions);
 		kfree(region);
+		cond_resched();
 	}
 }
 
@@ -577,12 +578,12 @@ bool diff_storage_store_begin(struct diff_storage *storage)
 	return begin_io(storage, 1);
 }
 
-void diff_storage_store_end(struct diff_storage *storage, bool stored)
+void diff_storage_store_end(struct diff_storage *storage, bool freed)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&storage->lock, flags);
-	storage->stored_seq += stored;
+	storage->stored_seq += freed;
 	/* Who waits may now be the one that is stuck. */
 	if (!--storage->stores)
 		kick_waiting(storage);

@@ -79,7 +79,7 @@ struct diff_client {
  * @restores: runs that have a place and are, or are about to be, changed: they
  *	will be stored again and free budget without any space.
  * @error: negative errno once the snapshot is corrupted.
- * @stored_seq: stores finished, to see progress.
+ * @stored_seq: stores finished that gave budget back, to see progress.
  * @unsaved: sub-blocks claimed and not stored yet.
  * @unsaved_peak: the most that @unsaved has been.
  * @unsaved_limit: budget of @unsaved.
@@ -170,9 +170,9 @@ void diff_storage_add_restores(struct diff_storage *storage, int count);
 /* Brackets one read of the storage; false: it must not be used any more. */
 bool diff_storage_io_begin(struct diff_storage *storage);
 void diff_storage_io_end(struct diff_storage *storage);
-/* The same for a store in a place that is there; @stored: it has been. */
+/* The same for a store in a place that is there; @freed: it gave budget back. */
 bool diff_storage_store_begin(struct diff_storage *storage);
-void diff_storage_store_end(struct diff_storage *storage, bool stored);
+void diff_storage_store_end(struct diff_storage *storage, bool freed);
 
 /* The snapshot has lost data it should have kept; @error is negative. */
 void diff_storage_corrupt(struct diff_storage *storage, int error);

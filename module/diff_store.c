@@ -45,16 +45,22 @@ static void store_write_end(struct bio *bio)
 	diff_area_put(area);
 }
 
-static struct run *next_dirty(struct diff_area *area)
+/*
+ * The next run, of @wanted if there is one; without @space it must have its place.
+ * What has none is not behind what image writes change again and again, and what has
+ * one is not behind what gets none.
+ */
+static struct run *next_dirty(struct diff_area *area, struct list_head *wanted,
+			      bool space)
 {
 	struct run *run;
 
 	spin_lock_irq(&area->lock);
-	/* What needs no space first: it is not behind what gets none. */
-	run = list_first_entry_or_null(&area->again, struct run, dirty_node);
-	if (!run)
-		run = list_first_entry_or_null(&area->dirty, struct run,
-					       dirty_node);
+	if (!space)
+		wanted = &area->again;
+	else if (list_empty(wanted))
+		wanted = wanted == &area->again ? &area->dirty : &area->again;
+	run = list_first_entry_or_null(wanted, struct run, dirty_node);
 	if (run)
 		list_del_init(&run->dirty_node);
 	spin_unlock_irq(&area->lock);
@@ -228,7 +234,7 @@ static void end_store(struct diff_area *area, struct store *store)
 	/* The budget first: who finds no I/O in flight must find it given back. */
 	if (freed)
 		diff_storage_unreserve(area->storage, freed);
-	diff_storage_store_end(area->storage, !store->status);
+	diff_storage_store_end(area->storage, freed);
 	free_store(area, store);
 	diff_area_put(area);
 }
@@ -250,15 +256,25 @@ static void end_stores(struct diff_area *area)
  */
 static void store_dirty(struct diff_area *area)
 {
+	struct list_head *turn = &area->again;
 	struct store *store = NULL;
+	unsigned int taken = 0;
 	struct blk_plug plug;
+	bool space = true;
 	struct run *run;
 
 	blk_start_plug(&plug);
-	while ((run = next_dirty(area))) {
+	while ((run = next_dirty(area, turn, space))) {
+		/* As many as one store may hold: else they would not be merged. */
+		if (++taken % STORE_RUNS_MAX == 0)
+			turn = turn == &area->again ? &area->dirty :
+						      &area->again;
 		if (!begin_io(area, run)) {
 			put_back(area, run);
-			break;
+			if (run->region)
+				break;
+			space = false;
+			continue;
 		}
 		if (store && fits(store, run)) {
 			add_run(store, run);

@@ -145,7 +145,7 @@ static struct tracker *tracker_alloc(struct block_device *bdev,
 	return tracker;
 }
 
-/* Claims what exists, or puts @fresh on the list; -EBUSY. */
+/* Claims what exists, or puts @fresh on the list if there is one; -EBUSY. */
 static struct tracker *claim_or_insert(struct block_device *bdev,
 				       const void *owner,
 				       struct tracker *fresh)
@@ -165,7 +165,8 @@ static struct tracker *claim_or_insert(struct block_device *bdev,
 		tracker = ERR_PTR(-EBUSY);
 	} else {
 		tracker = fresh;
-		list_add_tail(&fresh->node, &trackers);
+		if (fresh)
+			list_add_tail(&fresh->node, &trackers);
 	}
 	mutex_unlock(&trackers_lock);
 	drop_all(&gone);
@@ -179,6 +180,10 @@ struct tracker *tracker_claim(struct block_device *bdev, const void *owner,
 	struct blkfilter *filter;
 
 	*made = false;
+	/* What is tracked needs no other map, even if none could be made now. */
+	tracker = claim_or_insert(bdev, owner, NULL);
+	if (tracker)
+		return tracker;
 	fresh = tracker_alloc(bdev, owner);
 	if (IS_ERR(fresh))
 		return fresh;
