@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Cuts of the power: what a volatile cache may lose, and the server over a cut.
 #include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <future>
 #include <set>
 
@@ -226,6 +228,55 @@ TEST(PowerCut, ComesAtTheWriteThatWasAskedFor) {
   EXPECT_EQ(last->first, 16U);
   EXPECT_EQ(last->moved, kNever);
   EXPECT_EQ(last->error, EIO);
+}
+
+// A request that ends while the power goes is on record, by the hand that comes first: its own
+// thread's or that of the cut. What a sector holds is the newest version that the record knows.
+TEST(PowerCut, WhatEndsBesideItIsOnRecord) {
+  constexpr std::uint64_t kShown = 32;
+  constexpr int kWriters = 4;
+  for (std::uint64_t round = 0; round < 150; ++round) {
+    std::atomic<std::uint64_t> fill = 0;
+    Volatile f;
+    f.cut_at_mark(0, {{"device", "data0"}, {"writes", 20 + round % 7}});
+    EXPECT_EQ(f.calls[0].get(), 0);
+    f.calls.clear();
+    for (int thread = 0; thread < kWriters; ++thread) {
+      f.call([&] {
+        for (;;) {
+          Bytes bytes(4 * 512);
+          const std::uint64_t mine = ++fill;
+          for (std::size_t s = 0; s < 4; ++s) std::memcpy(&bytes[s * 512], &mine, sizeof(mine));
+          const int error = f.server->write(kData, mine * 4 % kShown, bytes, false);
+          if (error != 0) return error;
+        }
+      });
+    }
+    base::wait_until("the writers to be left alone", base::Deadline::after(10s),
+                     [&] { return f.server->stats().left == kWriters; });
+    f.power();
+    std::vector<std::uint64_t> shown;
+    for (std::uint64_t s = 0; s < kShown; ++s) shown.push_back(journal::sector_hash(f.sector(s)));
+    const Journal journal = f.finish();
+    f.answers();
+    ASSERT_TRUE(journal.complete) << journal.trouble;
+    std::map<std::uint64_t, std::pair<journal::Stamp, std::uint64_t>> newest;
+    for (const auto& request : journal.requests) {
+      if (request.disk != kData || request.op != Op::write || request.moved == kNever) continue;
+      ASSERT_NE(request.end, kNever);
+      if (!journal.is_loss(request)) {
+        ASSERT_LT(request.end, journal.power[0].cut);
+      }
+      for (std::uint64_t i = 0; i < request.count; ++i) {
+        auto& [moved, hash] = newest[request.first + i];
+        if (request.moved < moved) continue;
+        moved = request.moved;
+        hash = journal.hashes_of(request)[i];
+      }
+    }
+    for (const auto& [sector, version] : newest)
+      ASSERT_EQ(shown[sector], version.second) << "sector " << sector << ", round " << round;
+  }
 }
 
 TEST(PowerCut, EndsHoldsAndRulesGoOnAfterIt) {

@@ -356,8 +356,11 @@ void Server::end(Slot& slot, int error) {
   Request request;
   {
     const std::lock_guard lock(slot.mutex);
+    if (dead_.load() != 0) {
+      if (slot.open) seal(slot);
+      return;
+    }
     slot.open = false;
-    if (dead_.load() != 0) return;
     slot.request.error = error;
     slot.request.end = sequencer_.next();
     append(slot);
@@ -366,6 +369,23 @@ void Server::end(Slot& slot, int error) {
   }
   rules_.on_end(request);
   count(request);
+}
+
+// The last that the journal hears of a request that the end of everything has caught, by whoever
+// comes first: its own thread or whoever makes the end. What the power took ends by that. The
+// slot's mutex is held.
+void Server::seal(Slot& slot) {
+  slot.open = false;
+  bool off = false;
+  {
+    const std::lock_guard lock(power_mutex_);
+    off = off_;
+  }
+  if (off) {
+    slot.request.error = EIO;
+    slot.request.end = sequencer_.next();
+  }
+  append(slot);
 }
 
 // To the journal, as far as it has come; the slot's mutex is held.
@@ -409,19 +429,20 @@ bool Server::flush_journal() {
   return journal_->flush();
 }
 
-// The order matters: once dead_ is set no slot can pass a stamp any more, so what the flush finds
-// is final.
+// The order matters: once dead_ is set no slot can pass a stamp any more, and once all are sealed
+// nobody appends: what the flush finds is final.
 void Server::cut() {
   int alive = 0;
   if (!dead_.compare_exchange_strong(alive, EIO)) return;
-  flush_journal();
+  in_flight_.for_each_open([this](Slot& slot) { seal(slot); });
+  journal_->flush();
   rules_.release_all("cut");
 }
 
 void Server::finish() {
   int alive = 0;
   dead_.compare_exchange_strong(alive, ESHUTDOWN);
-  flush_journal();
+  in_flight_.for_each_open([this](Slot& slot) { seal(slot); });
   journal_->close();
   rules_.release_all("quit");
   {
@@ -443,6 +464,10 @@ Stats Server::stats() {
     stats.oldest_ms = std::max(stats.oldest_ms,
                                static_cast<std::uint64_t>(std::max<std::int64_t>(age.count(), 0)));
   });
+  {
+    const std::lock_guard lock(power_mutex_);
+    stats.left = waiting_;
+  }
   stats.writes = counters_.writes.load();
   stats.bytes = counters_.bytes.load();
   stats.reads = counters_.reads.load();

@@ -40,6 +40,7 @@ struct Stats {
   std::uint64_t all_bytes_written = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t held = 0;
+  std::uint64_t left = 0;       // that wait since a cut of the power and are never answered
   std::uint64_t oldest_ms = 0;  // age of the oldest request that is not held; 0 when there is none
   std::uint64_t store_bytes = 0;
   std::uint64_t journal_bytes = 0;
@@ -102,6 +103,7 @@ class Server {
   void obey_marks(Slot& slot);
   void wait_for_answer(std::uint64_t sequence);
   void end(Slot& slot, int error);
+  void seal(Slot& slot);
   void append(const Slot& slot);
   void remember(const journal::Request& request);
   void obey_power_cut(const nlohmann::json& step);

@@ -54,12 +54,7 @@ void Server::cut_power() {
     if (off_ || !dead_.compare_exchange_strong(alive, EIO)) return;
     off_ = true;
   }
-  in_flight_.for_each_open([this](Slot& slot) {
-    slot.request.error = EIO;
-    slot.request.end = sequencer_.next();
-    slot.open = false;
-    append(slot);
-  });
+  in_flight_.for_each_open([this](Slot& slot) { seal(slot); });
   cut_at_ = sequencer_.next();
   journal_->flush();
   rules_.release_all("cut");
