@@ -41,18 +41,21 @@ class Copy {
  private:
   void copy_piece(plan::Range piece, std::span<std::uint8_t> buffer) {
     const auto bytes = buffer.first(piece.count * kSectorBytes);
-    if (ports_.read(piece, bytes) == 0) {
+    const int error = ports_.read(piece, bytes);
+    if (error == 0) {
       store(piece, bytes);
-    } else {
-      copy_by_blocks(piece, bytes);
+    } else if (copy_by_blocks(piece, bytes) == 0) {
+      report(piece, error, true);
     }
   }
 
-  // Runs of blocks that end alike are stored, or reported, together.
-  void copy_by_blocks(plan::Range piece, std::span<std::uint8_t> bytes) {
+  // Runs of blocks that end alike are stored, or reported, together. Returns how many sectors
+  // failed.
+  std::uint64_t copy_by_blocks(plan::Range piece, std::span<std::uint8_t> bytes) {
     const std::uint64_t unit = ports_.unit;
     plan::Range run{piece.first, 0};
     int run_error = 0;
+    std::uint64_t failed = 0;
     for (std::uint64_t at = 0; at < piece.count; at += unit) {
       const int error = ports_.read({piece.first + at, unit},
                                     bytes.subspan(at * kSectorBytes, unit * kSectorBytes));
@@ -62,8 +65,10 @@ class Copy {
       }
       run_error = error;
       run.count += unit;
+      failed += error != 0 ? unit : 0;
     }
     end_run(run, run_error, piece, bytes);
+    return failed;
   }
 
   void end_run(plan::Range run, int error, plan::Range piece, std::span<std::uint8_t> bytes) {
@@ -72,8 +77,12 @@ class Copy {
       return;
     }
     bad_ += run.count;
+    report(run, error, false);
+  }
+
+  void report(plan::Range run, int error, bool again) {
     const std::scoped_lock lock(mutex_);
-    bad_run_(run, error);
+    bad_run_(run, error, again);
   }
 
   void store(plan::Range range, std::span<const std::uint8_t> bytes) {

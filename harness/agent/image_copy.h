@@ -19,8 +19,9 @@ struct CopyCounts {
   std::uint64_t sectors = 0;  // copied
   std::uint64_t bad = 0;      // could not be read
 };
-// A run of sectors that could not be read; called from any worker, one at a time.
-using BadRun = std::function<void(plan::Range run, int error)>;
+// A run of sectors that could not be read, or with `again` a piece that failed and whose blocks
+// were all read right after; called from any worker, one at a time.
+using BadRun = std::function<void(plan::Range run, int error, bool again)>;
 
 // Where the sectors come from and go to; both give 0 or a positive errno and are called from any
 // worker. `unit` is the image's logical block in sectors.

@@ -24,6 +24,7 @@ constexpr std::uint64_t kBase = 10000;
 class Disks {
  public:
   std::set<std::uint64_t> bad;
+  std::set<std::uint64_t> fails_once;  // a read that begins here
   std::uint64_t unit = 1;
   std::uint64_t evidence_fails_at = ~std::uint64_t{0};
 
@@ -46,6 +47,10 @@ class Disks {
 
   int read(plan::Range range, std::span<std::uint8_t> bytes) {
     if (bytes.size() != range.count * kSectorBytes || range.first % unit != 0) return EINVAL;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (fails_once.erase(range.first) != 0) return EIO;
+    }
     for (std::uint64_t i = 0; i < range.count; ++i) {
       if (bad.contains(range.first + i)) return EIO;
       std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(i * kSectorBytes), kSectorBytes,
@@ -76,15 +81,16 @@ std::vector<AlignedMemory> make_buffers() {
 struct Outcome {
   CopyCounts counts;
   std::map<std::uint64_t, std::uint64_t> bad_runs;
+  std::map<std::uint64_t, std::uint64_t> read_again;
 };
 
 Outcome copy(Disks& disks, const std::vector<plan::Range>& pieces, std::size_t workers) {
   auto buffers = make_buffers();
   Outcome outcome;
-  outcome.counts =
-      copy_image(disks.ports(), kBase, pieces, buffers, workers, [&](plan::Range run, int error) {
+  outcome.counts = copy_image(
+      disks.ports(), kBase, pieces, buffers, workers, [&](plan::Range run, int error, bool again) {
         EXPECT_EQ(error, EIO);
-        outcome.bad_runs[run.first] = run.count;
+        (again ? outcome.read_again : outcome.bad_runs)[run.first] = run.count;
       });
   return outcome;
 }
@@ -113,6 +119,20 @@ TEST(ImageCopy, BadSectorsAreReportedAsRunsAndTheOthersCopied) {
   for (std::uint64_t s = 0; s < kSectors; ++s) {
     ASSERT_EQ(disks.correct(s), !disks.bad.contains(s)) << s;
   }
+}
+
+// What a reader of the image was refused stays on record, though the copy is whole.
+TEST(ImageCopy, APieceThatFailsOnceIsCopiedAndReported) {
+  Disks disks;
+  disks.unit = 8;
+  disks.fails_once = {64, 256};
+  disks.bad = {300};
+  const Outcome outcome = copy(disks, sequential_pieces(kSectors, 64), 2);
+  EXPECT_EQ(outcome.counts.bad, 8u);
+  EXPECT_EQ(outcome.counts.sectors, kSectors - 8);
+  EXPECT_EQ(outcome.bad_runs, (std::map<std::uint64_t, std::uint64_t>{{296, 8}}));
+  EXPECT_EQ(outcome.read_again, (std::map<std::uint64_t, std::uint64_t>{{64, 64}}));
+  for (std::uint64_t s = 64; s < 128; ++s) ASSERT_TRUE(disks.correct(s)) << s;
 }
 
 TEST(ImageCopy, LogicalBlocksAreTheSmallestReads) {

@@ -98,12 +98,13 @@ Agent::Result Agent::copy_device(const Step& step, const BlockDevice& image) {
                         unit};
   const CopyCounts counts =
       agent::copy_image(ports, step.args.at("base").get<std::uint64_t>() - first, pieces, buffers(),
-                        copy_workers(step, mode), [&](plan::Range run, int error) {
-                          marks_.write(plan::MarkKind::read_error, {step.id, step.cycle},
-                                       {{"device", step.args.at("device")},
-                                        {"first", run.first},
-                                        {"count", run.count},
-                                        {"error", error}});
+                        copy_workers(step, mode), [&](plan::Range run, int error, bool again) {
+                          nlohmann::json text = {{"device", step.args.at("device")},
+                                                 {"first", run.first},
+                                                 {"count", run.count},
+                                                 {"error", error}};
+                          if (again) text["again"] = true;
+                          marks_.write(plan::MarkKind::read_error, {step.id, step.cycle}, text);
                         });
   return {{"result", 0}, {"sectors", counts.sectors}, {"bad", counts.bad}};
 }

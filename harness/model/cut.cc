@@ -222,6 +222,7 @@ class Cut {
   void add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash);
   bool is_withdrawn(const Copy& copy) const;
   SectorSet excused(const Copy& copy) const;
+  void judge_again(const Copy& copy);
   bool cut_off(const BadRange& bad, const Copy& copy) const;
   std::string take_text() const {
     return fmt::format("TAKE of {} lies in stamps [{}, {}], {} quiet intervals", snapshot_.name,
@@ -609,6 +610,7 @@ SectorSet Cut::excused(const Copy& copy) const {
 
 void Cut::judge_errors() {
   for (const Copy& copy : snapshot_.copies) {
+    judge_again(copy);
     if (copy.bad.empty()) continue;
     const Place& place = snapshot_.places[copy.device];
     const bool withdrawn = is_withdrawn(copy);
@@ -631,6 +633,30 @@ void Cut::judge_errors() {
                       bad.first, bad.count, place.device, bad.error,
                       step_name(facts_.history, copy.step)));
     }
+  }
+}
+
+// A read that failed and was right when it was asked again: nothing had been lost, so only a
+// request that failed beside it explains the error. A piece is longer than what one such request
+// is.
+void Cut::judge_again(const Copy& copy) {
+  if (copy.again.empty() || is_withdrawn(copy)) return;
+  const Place& place = snapshot_.places[copy.device];
+  const SectorSet excused = this->excused(copy);
+  for (const BadRange& bad : copy.again) {
+    constexpr int kEio = 5;
+    if (bad.error == kEio && excused.any(place.first + bad.first, bad.count)) continue;
+    add_finding(
+        result_, Kind::cut_read_error, place.device, snapshot_.take_cycle,
+        Evidence{.snapshot = index_,
+                 .sectors = {{place.disk, place.first + bad.first, bad.count}},
+                 .steps = {copy.step},
+                 .focus = copy.called},
+        fmt::format(
+            "Image sectors [{}, +{}) of {} read with error {} in {} and well when they were "
+            "asked for again at once, and no failed read near them explains it: what is "
+            "not lost has to be read at the first time.",
+            bad.first, bad.count, place.device, bad.error, step_name(facts_.history, copy.step)));
   }
 }
 

@@ -532,7 +532,7 @@ class Teller {
       throw BrokenRecord(fmt::format("mark {} tells of bad sectors [{}, +{}) of an image of {}",
                                      placed.mark.sequence, bad.first, bad.count, place.sectors));
     }
-    copy.bad.push_back(bad);
+    (placed.text.value("again", false) ? copy.again : copy.bad).push_back(bad);
   }
 
   const Journal& journal_;

@@ -84,6 +84,7 @@ struct Copy {
   bool finished = false;
   std::vector<Segment> segments;  // sorted, disjoint
   std::vector<BadRange> bad;      // sectors that gave an error
+  std::vector<BadRange> again;    // gave an error once and are in the segments all the same
 };
 
 struct MapRead {

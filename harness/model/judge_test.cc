@@ -73,8 +73,9 @@ TEST(Cut, AReadErrorThatNothingExplainsIsFound) {
   expect_only(story.run(), "cut", "neither a CORRUPTED event nor a failed read near it");
 }
 
-// What the check cut says of eight sectors from 1536 on that give errors when a request has failed.
-std::string of_errors_after(Op op, std::uint64_t first) {
+// What the check cut says of eight sectors from 1536 on that give errors when a request has failed;
+// with `again` they came at a second try.
+std::string of_errors_after(Op op, std::uint64_t first, bool again = false) {
   constexpr std::uint64_t kBad = 1536;
   JournalBuilder b;
   const std::uint16_t data = b.disk("data0", Role::data, 2048);
@@ -87,8 +88,12 @@ std::string of_errors_after(Op op, std::uint64_t first) {
       b.call("copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", 0}});
   const std::uint64_t zero = journal::sector_hash(journal::SectorBytes{});
   b.write(evidence, 0, std::vector<std::uint64_t>(kBad, zero));
-  b.mark(plan::MarkKind::read_error, id,
-         {{"device", "data0"}, {"first", kBad}, {"count", 8}, {"error", 5}});
+  Json text = {{"device", "data0"}, {"first", kBad}, {"count", 8}, {"error", 5}};
+  if (again) {
+    text["again"] = true;
+    b.write(evidence, kBad, std::vector<std::uint64_t>(8, zero));
+  }
+  b.mark(plan::MarkKind::read_error, id, text);
   b.write(evidence, kBad + 8, std::vector<std::uint64_t>(2048 - kBad - 8, zero));
   b.done(id);
   b.done(b.call("destroy", {{"snapshot", "s"}}));
@@ -104,6 +109,13 @@ TEST(Cut, AReadErrorIsExplainedByAFailedReadOfItsChunk) {
   EXPECT_EQ(of_errors_after(Op::read, 1544), "");
   EXPECT_THAT(of_errors_after(Op::read, 512), HasSubstr("nor a failed read near it"));
   EXPECT_THAT(of_errors_after(Op::write, 1536), HasSubstr("nor a failed read near it"));
+}
+
+TEST(Cut, AReadThatIsRightTheSecondTimeIsNoReadThatWasRight) {
+  EXPECT_EQ(of_errors_after(Op::read, 1536, true), "");
+  EXPECT_THAT(of_errors_after(Op::read, 512, true),
+              HasSubstr("well when they were asked for again"));
+  EXPECT_THAT(of_errors_after(Op::write, 1536, true), HasSubstr("what is not lost has to be read"));
 }
 
 TEST(Cut, AnErrorOfAnotherCopyExplainsNothing) {

@@ -52,7 +52,9 @@ constexpr Row kRows[] = {
     {Kind::cut_read_error, "cut", "read-error",
      "The image refuses data although nothing was reported lost and no request below failed. Look "
      "for states that are treated as lost by mistake: an allocation failure, a copy that is still "
-     "running, an end of the device that is not a whole chunk."},
+     "running, a read that a write has overtaken and that has to be served again, an end of the "
+     "device "
+     "that is not a whole chunk."},
     {Kind::cut_image_write, "cut", "image-write",
      "A write through the image was answered with success and is not what the image shows. It lost "
      "against the late store of the old data, or the read came from the older copy in memory."},

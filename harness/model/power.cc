@@ -187,7 +187,9 @@ class Power {
   }
 
   void judge_errors(const Copy& copy, const Place& place) {
-    for (const BadRange& bad : copy.bad) {
+    std::vector<BadRange> errors = copy.bad;
+    errors.insert(errors.end(), copy.again.begin(), copy.again.end());
+    for (const BadRange& bad : errors) {
       const bool failed_below = std::any_of(
           facts_.disks[place.disk].reads.begin(), facts_.disks[place.disk].reads.end(),
           [&](const Request* read) {

@@ -139,15 +139,19 @@ TEST(Power, ContentsThatNobodyWroteAreFound) {
   expect_found(story.b.judge(), Kind::power_foreign);
 }
 
+// At all, or at the first time.
 TEST(Power, AnOriginThatDoesNotReadIsFound) {
-  CutStory story;
-  story.unread = 8;
-  story.in_copy = [&](std::uint32_t copy) {
-    story.b.mark(plan::MarkKind::read_error, copy,
-                 {{"device", "data0"}, {"first", 504}, {"count", 8}, {"error", 5}});
-  };
-  story.run();
-  expect_found(story.b.judge(), Kind::power_read_error);
+  for (const bool again : {false, true}) {
+    CutStory story;
+    story.unread = again ? 0 : 8;
+    story.in_copy = [&](std::uint32_t copy) {
+      Json text = {{"device", "data0"}, {"first", 504}, {"count", 8}, {"error", 5}};
+      if (again) text["again"] = true;
+      story.b.mark(plan::MarkKind::read_error, copy, text);
+    };
+    story.run();
+    expect_found(story.b.judge(), Kind::power_read_error);
+  }
 }
 
 TEST(Power, ATrackerOfBeforeIsFound) {

@@ -18,8 +18,9 @@ enum class MarkKind : std::uint16_t {
   step_end = 3,    // {"result":n, ...}: see plan.h
   event =
       4,  // {"snapshot":..., "code":"low"|"corrupted", "sectors":n} or {"device":name,"error":n}
-  read_error = 5,    // {"device":..., "first":s, "count":n, "error":errno}: image sectors of the
-                     // running copy_image
+  read_error =
+      5,  // {"device":..., "first":s, "count":n, "error":errno, "again"?:true}: image sectors
+          // of the running copy_image; "again": they gave the error once and then came
   append_begin = 6,  // {"snapshot":..., "device":..., "ranges":[[first,count],...]}: an append that
                      // answers a LOW event
   append_end = 7,    // {"snapshot":..., "result":n}

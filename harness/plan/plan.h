@@ -142,7 +142,8 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?}
 //                                      copy image sectors [first, +count) (left out: all), O_DIRECT both sides, to the evidence disk: sector s goes to evidence sector base + s - first, each exactly once.
 //                                      shuffled: pieces of 512 bytes to block_bytes in an order and sizes from the plan's seed and step id, `threads` workers.
-//                                      A piece that fails to read is read again sector by sector; each run of bad sectors gives a read_error mark. -> {sectors, bad}
+//                                      A piece that fails to read is read again sector by sector; each run of bad sectors gives a read_error mark, and so does a
+//                                      piece of which all came at that second try, with "again":true. -> {sectors, bad}
 //   read_map {snapshot, device, window_bytes}   TRACKER_COLLECT + READ_CBT_MAP in windows -> {base, bytes, blk_size, blk_count, capacity, generation:hex, snap_number};
 //                                      the map's bytes on the files disk at byte `base`.
 //   mark_dirty {device, ranges}        write_image {snapshot, device, writes, max_sectors, first?, count?, unit?}   (O_DIRECT on the image; pattern as `write`) -> {sectors}
