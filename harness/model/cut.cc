@@ -222,6 +222,9 @@ class Cut {
   void add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash);
   bool is_withdrawn(const Copy& copy) const;
   SectorSet excused(const Copy& copy) const;
+  SectorSet shown_after(const Copy& copy) const;
+  bool explained(const BadRange& bad, const Place& place, const SectorSet& excused,
+                 const SectorSet& shown) const;
   void judge_again(const Copy& copy);
   bool cut_off(const BadRange& bad, const Copy& copy) const;
   std::string take_text() const {
@@ -559,12 +562,11 @@ bool Cut::cut_off(const BadRange& bad, const Copy& copy) const {
                      });
 }
 
-// Where CORRUPTED was delivered, a disk was pulled, or DESTROY was called while another lane was
-// reading, nothing of the image need be read; nor where a request to what it is stored on failed,
-// or to a disk below one whose sectors the host does not know: which sectors it was for is not
-// known.
+// Where a disk was pulled, or DESTROY was called while another lane was reading, nothing of the
+// image need be read; nor where a request to what it is stored on failed, or to a disk below one
+// whose sectors the host does not know: which sectors it was for is not known.
 bool Cut::is_withdrawn(const Copy& copy) const {
-  if (snapshot_.corrupted() || copy.returned > snapshot_.destroy_called) return true;
+  if (copy.returned > snapshot_.destroy_called) return true;
   const Place& place = snapshot_.places[copy.device];
   std::set<std::uint16_t> whole;
   for (const StorageRange& range : snapshot_.storage) whole.insert(range.disk);
@@ -608,6 +610,36 @@ SectorSet Cut::excused(const Copy& copy) const {
   return sectors;
 }
 
+// Image sectors that a copy reads which was called when this one had ended: they were not lost,
+// unless they were written through the image.
+SectorSet Cut::shown_after(const Copy& copy) const {
+  SectorSet sectors;
+  Stamp last = 0;
+  for (const Copy& later : snapshot_.copies) {
+    if (later.device != copy.device || later.called < copy.returned) continue;
+    for (const Segment& segment : later.segments) sectors.add(segment.first, segment.count);
+    last = std::max(last, later.returned);
+  }
+  for (const OwnChange& change : snapshot_.image_writes) {
+    if (change.device != copy.device || change.called > last) continue;
+    for (const plan::Range& range : change.ranges) sectors.remove(range.first, range.count);
+  }
+  return sectors;
+}
+
+// What is lost is never read again: CORRUPTED explains no error of a sector that a later copy
+// shows.
+bool Cut::explained(const BadRange& bad, const Place& place, const SectorSet& excused,
+                    const SectorSet& shown) const {
+  const bool corrupted = snapshot_.corrupted();
+  if (corrupted && !shown.any(bad.first, bad.count)) return true;
+  for (std::uint64_t s = bad.first; s < bad.first + bad.count; ++s) {
+    if (excused.contains(place.first + s) || (corrupted && !shown.contains(s))) continue;
+    return false;
+  }
+  return true;
+}
+
 void Cut::judge_errors() {
   for (const Copy& copy : snapshot_.copies) {
     judge_again(copy);
@@ -615,11 +647,12 @@ void Cut::judge_errors() {
     const Place& place = snapshot_.places[copy.device];
     const bool withdrawn = is_withdrawn(copy);
     const SectorSet excused = withdrawn ? SectorSet() : this->excused(copy);
+    const SectorSet shown = snapshot_.corrupted() ? shown_after(copy) : SectorSet();
     for (const BadRange& bad : copy.bad) {
       result_.exercised["bad_sectors"] += bad.count;
       constexpr int kEio = 5;
       if (bad.error == kEio &&
-          (withdrawn || cut_off(bad, copy) || excused.all(place.first + bad.first, bad.count))) {
+          (withdrawn || cut_off(bad, copy) || explained(bad, place, excused, shown))) {
         continue;
       }
       add_finding(
@@ -628,10 +661,13 @@ void Cut::judge_errors() {
                    .sectors = {{place.disk, place.first + bad.first, bad.count}},
                    .steps = {copy.step},
                    .focus = copy.called},
-          fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}, and neither a "
-                      "CORRUPTED event nor a failed read near it explains it.",
-                      bad.first, bad.count, place.device, bad.error,
-                      step_name(facts_.history, copy.step)));
+          fmt::format(
+              "Image sectors [{}, +{}) of {} read with error {} in {}, and {}.", bad.first,
+              bad.count, place.device, bad.error, step_name(facts_.history, copy.step),
+              shown.any(bad.first, bad.count)
+                  ? "no failed read near it explains it; CORRUPTED does not either: a later "
+                    "copy shows what was refused, and what is lost stays lost"
+                  : "neither a CORRUPTED event nor a failed read near it explains it"));
     }
   }
 }

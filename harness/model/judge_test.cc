@@ -530,7 +530,7 @@ TEST(Corrupted, LostSectorsMayGiveErrorsButNoOtherData) {
     Story story;
     story.reads_first = false;
     story.stored = journal::sector_hash(journal::SectorBytes{});
-    story.before_copy_2 = [&] {
+    story.before_destroy = [&] {
       story.b.mark(plan::MarkKind::event, 0,
                    {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 5}});
       story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
@@ -552,6 +552,37 @@ TEST(Corrupted, LostSectorsMayGiveErrorsButNoOtherData) {
     EXPECT_EQ(report.checks.at("order").outcome, Outcome::pass) << all(report);
     EXPECT_EQ(report.checks.at("events").outcome, Outcome::pass) << all(report);
     EXPECT_EQ(report.checks.at("order").exercised.at("withdrawn"), 1U);
+  }
+}
+
+// What is lost stays lost, whenever CORRUPTED comes: a copy that was refused what a later one shows
+// was refused it for another reason.
+TEST(Corrupted, WhatALaterCopyShowsWasNotLost) {
+  for (const bool written : {false, true}) {
+    Story story;
+    story.map = {1, 1, 1, 1};
+    story.before_write = [&] { story.short_copy(); };
+    story.before_copy_2 = [&] {
+      story.evidence_base += kSectors;
+      if (!written) return;
+      const std::uint32_t step = story.b.call(
+          "write_image",
+          {{"snapshot", "s"}, {"device", "data0"}, {"writes", 4000}, {"max_sectors", 8}});
+      story.b.done(step);
+      for (const plan::Range& range : plan::scattered_ranges(1, step, kSectors, 4000, 8))
+        for (std::uint64_t s = range.first; s < range.first + range.count; ++s)
+          story.image[s] = story.b.pattern(step, s);
+    };
+    story.before_destroy = [&] {
+      story.b.mark(plan::MarkKind::event, 0,
+                   {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+      story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
+    };
+    const auto findings = story.run().checks.at("cut").findings;
+    ASSERT_EQ(findings.size(), written ? 0U : 1U);
+    if (!written) {
+      EXPECT_THAT(findings[0].text, HasSubstr("what is lost stays lost"));
+    }
   }
 }
 
