@@ -25,12 +25,14 @@ using std::chrono::seconds;
 constexpr seconds kServerStart{20};
 constexpr seconds kMachineStart{60};  // libvirt's first start probes QEMU for 4 s
 constexpr seconds kBoot{60};          // a debug kernel under emulation needs up to ten
-constexpr seconds kPowerOff{20};      // from the answer to `done` to the end of QEMU
+constexpr seconds kPowerOff{300};     // from the answer to `done` to the end of QEMU
+constexpr seconds kState{10};         // no guest holds up the thread of QEMU that answers
 constexpr seconds kServerQuit{60};
-constexpr seconds kPlug{40};     // the guest lets go of a disk in less than ten
+constexpr seconds kPlug{120};  // the guest lets go of a disk in less than ten; a busy host's later
 constexpr seconds kWitness{60};  // QEMU takes a moment and gives it back
 constexpr seconds kPower{60};    // the server waits 20 s for requests of the machine that is gone
 constexpr milliseconds kTurn{50};
+constexpr milliseconds kLag{1000};  // who waited longer for a turn of 50 ms had no processor
 constexpr milliseconds kStats{500};
 constexpr milliseconds kMachineLook{250};
 constexpr seconds kConsoleSilence{1};  // after a finding the console is read until it is silent
@@ -215,7 +217,7 @@ void Execution::start_machine() {
   booting_ = true;
   const auto now = Clock::now();
   progress_.emplace(now, kBoot, milliseconds(scenario_.stall_ms));
-  asked_ = looked_ = now;
+  asked_ = looked_ = turned_ = now;
 }
 
 vm::MachineConfig Execution::machine_config() const {
@@ -339,8 +341,7 @@ bool Execution::act(const plan::Mark& mark) {
   try {
     machine_->detach_disk(disk, base::Deadline::after(kPlug));
   } catch (const base::TimedOut& error) {
-    return end(Ending::guest_hung,
-               std::string("disk ") + disk + " cannot be pulled: " + error.what());
+    return hung(std::string("disk ") + disk + " cannot be pulled: " + error.what());
   }
   return true;
 }
@@ -435,8 +436,8 @@ bool Execution::look_at_machine() {
   looked_ = now;
   if (machine_->alive()) {
     if (power_off_ && power_off_->passed())
-      return end(Ending::guest_hung,
-                 fmt::format("the guest did not power off within {} s of its last step",
+      return end(Ending::host_error,
+                 fmt::format("the machine still makes requests {} s after its last step",
                              kPowerOff.count()));
     return true;
   }
@@ -446,6 +447,12 @@ bool Execution::look_at_machine() {
   read_console();
   if (power_off_) return end(Ending::done, "");
   const std::string last = last_line(console_tail_);
+  // What the guest does ends QEMU in good order; the host's OOM killer, or a bug of QEMU, does not.
+  const std::string broke = console_.found() == 0 ? machine_->broke() : std::string();
+  if (!broke.empty())
+    return end(Ending::host_error, "QEMU did not end by itself but by the host (" + broke +
+                                       ") while the guest was at " + live_.phase +
+                                       "; its console ends with: " + last);
   if (booting_)
     return end(Ending::no_boot,
                "the machine ended before the agent's first mark; its console " +
@@ -463,7 +470,8 @@ bool Execution::look_at_clock() {
     asked_ = now;
     server_->ask_stats();
   }
-  if (power_off_) return true;
+  if (now - turned_ > kLag) progress_->lag(now, now - turned_);
+  turned_ = now;
   const auto stall = progress_->look(now);
   if (!stall) return true;
   const std::string what = progress_->describe(now) + " (" + live_.phase + ")";
@@ -473,9 +481,19 @@ bool Execution::look_at_clock() {
     case Stall::server:
       return end(Ending::server_stuck, what);
     case Stall::guest:
-      return end(Ending::guest_hung, what);
+      return hung(what);
   }
   return true;
+}
+
+// Nothing moves in the guest. Where its console says nothing, QEMU is asked first: a machine that
+// the host has stopped (an error of KVM, say) is nothing that a module did.
+bool Execution::hung(const std::string& what) {
+  read_console();
+  const std::string halted =
+      console_.found() == 0 ? machine_->halted(base::Deadline::after(kState)) : std::string();
+  if (halted.empty()) return end(Ending::guest_hung, what);
+  return end(Ending::host_error, what + "; the host has stopped the machine: " + halted);
 }
 
 // For crash or gdb, when it was asked for and the machine still shows what was found.

@@ -52,6 +52,7 @@ class Execution {
   bool look_at_machine();
   bool look_at_console();
   bool look_at_clock();
+  bool hung(const std::string& what);
   void ask_qemu(const plan::Mark& mark);
   void read_console();
   std::string gave_up(const std::string& what);
@@ -89,6 +90,7 @@ class Execution {
   std::optional<Progress> progress_;
   Clock::time_point asked_;
   Clock::time_point looked_;
+  Clock::time_point turned_;                 // the last look at the clock
   std::optional<base::Deadline> power_off_;  // set by the `done` mark
   LiveLine line_;
   LiveState live_;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace snapbed::runner {
 
 using std::chrono::duration_cast;
@@ -27,6 +29,10 @@ void Progress::health(Moment now, const ServerHealth& health) {
 
 void Progress::forgive(Moment now) {
   last_ = now;
+}
+
+void Progress::lag(Moment now, Moment::duration gap) {
+  last_ = std::min(last_ + gap, now);
 }
 
 std::optional<Stall> Progress::look(Moment now) const {

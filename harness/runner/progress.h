@@ -31,6 +31,9 @@ class Progress {
   void health(Moment now, const ServerHealth& health);
   // The harness itself kept the guest waiting (judging): that time is nobody's fault.
   void forgive(Moment now);
+  // The host let nobody run for `gap` before `now`, as the harness saw by itself: it counts against
+  // nobody.
+  void lag(Moment now, Moment::duration gap);
 
   std::optional<Stall> look(Moment now) const;
   // "no mark and no request for 61 s"

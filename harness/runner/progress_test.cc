@@ -53,6 +53,17 @@ TEST_F(ProgressTest, JudgingIsForgiven) {
   EXPECT_EQ(progress_.look(at(150)), std::nullopt);
 }
 
+// A suspended host, or one whose processors are taken: neither is the guest's time.
+TEST_F(ProgressTest, TimeThatTheHarnessDidNotHaveEitherIsForgiven) {
+  progress_.mark(at(10));
+  progress_.lag(at(65), seconds(50));
+  EXPECT_EQ(progress_.look(at(120)), std::nullopt);
+  EXPECT_EQ(progress_.look(at(121)), Stall::guest);
+  progress_.lag(at(121), seconds(500));
+  EXPECT_EQ(progress_.look(at(181)), std::nullopt) << "a gap moves nothing beyond the present";
+  EXPECT_EQ(progress_.look(at(182)), Stall::guest);
+}
+
 TEST(LiveLineTest, NeverWraps) {
   EXPECT_EQ(fitted("abcdef", 6), "abcde");
   EXPECT_EQ(fitted("abc", 6), "abc");

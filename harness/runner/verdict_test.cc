@@ -132,6 +132,7 @@ TEST(Decide, HostTroubleIsBrokenWhateverElseWasFound) {
   expect(decide(ended(Ending::server_stuck), report), Status::broken, Reason::server_stuck);
   expect(decide(ended(Ending::host_disk_full), report), Status::broken, Reason::host_disk_full);
   expect(decide(ended(Ending::interrupted), report), Status::broken, Reason::interrupted);
+  expect(decide(ended(Ending::host_error), report), Status::broken, Reason::host_error);
   expect(decide(ended(Ending::part_missing), Report{}), Status::broken, Reason::part_missing);
 }
 

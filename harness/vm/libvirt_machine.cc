@@ -163,6 +163,8 @@ class LibvirtMachine : public Machine {
   bool alive() override;
   void wait_ended(const base::Deadline& deadline) override;
   void kill() override;
+  std::string broke() override;
+  std::string halted(const base::Deadline& deadline) override;
   void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) override;
   void attach_disk(const Disk& disk, const base::Deadline& deadline) override;
   void detach_disk(const std::string& name, const base::Deadline& deadline) override;
@@ -185,6 +187,8 @@ class LibvirtMachine : public Machine {
   virDomainPtr domain_ = nullptr;
   std::optional<pid_t> pid_;
   base::UniqueFd pidfd_;
+  std::optional<base::Exit> exit_;  // of QEMU, when we collected it
+  bool killed_ = false;             // by us
 };
 
 LibvirtMachine::~LibvirtMachine() {
@@ -227,7 +231,12 @@ bool LibvirtMachine::process_ended(int wait_ms) {
   ::pollfd watched{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
   if (::poll(&watched, 1, wait_ms) <= 0) return false;
   // We are its parent (see adopt_orphans); libvirt takes it for alive until it is collected.
-  ::waitpid(*pid_, nullptr, WNOHANG);
+  int status = 0;
+  if (::waitpid(*pid_, &status, WNOHANG) == *pid_) {
+    exit_.emplace();
+    (WIFSIGNALED(status) ? exit_->signal : exit_->code) =
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+  }
   return true;
 }
 
@@ -246,6 +255,7 @@ void LibvirtMachine::wait_ended(const base::Deadline& deadline) {
 
 void LibvirtMachine::kill() {
   if (domain_ == nullptr) return;
+  killed_ = killed_ || alive();
   constexpr auto kGrace = std::chrono::seconds(10);
   if (pidfd_) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
@@ -253,6 +263,20 @@ void LibvirtMachine::kill() {
     virDomainDestroy(domain_);
   }
   wait_ended(base::Deadline::after(kGrace));
+}
+
+std::string LibvirtMachine::broke() {
+  if (killed_ || alive() || !exit_) return "";
+  return exit_->ok() ? "" : base::to_string(*exit_);
+}
+
+std::string LibvirtMachine::halted(const base::Deadline&) {
+  if (!alive()) return "";
+  int state = VIR_DOMAIN_NOSTATE;
+  int reason = 0;
+  if (virDomainGetState(domain_, &state, &reason, 0) < 0) return "libvirt does not know its state";
+  if (state == VIR_DOMAIN_PAUSED) return "paused, reason " + std::to_string(reason) + " of libvirt";
+  return state == VIR_DOMAIN_CRASHED ? "crashed" : "";
 }
 
 void LibvirtMachine::require_alive() {

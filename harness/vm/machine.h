@@ -83,6 +83,13 @@ class Machine {
   // Power cut: QEMU gets SIGKILL where its pid is known, so that it cannot flush. No effect on a
   // dead one.
   virtual void kill() = 0;
+  // How QEMU itself came to its end when that was neither the guest's doing (power off, reset,
+  // panic) nor kill(): "killed by signal 9 (Killed)". Empty while it lives, and where its end is
+  // not known.
+  virtual std::string broke() = 0;
+  // Why the VM stands still though it lives: QEMU or libvirt has stopped it ("internal-error"), or
+  // does not answer. Empty while its CPUs run, before start() and for a dead one. Does not throw.
+  virtual std::string halted(const base::Deadline& deadline) = 0;
   // Writes the guest's memory as an ELF core (for crash or gdb); the guest is paused and stays
   // paused.
   virtual void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) = 0;

@@ -120,13 +120,30 @@ void live_and_be_killed(Machine& machine, const MachineConfig& config) {
   machine.start(Deadline::after(seconds(30)));
   wait_hello(config);
   if (!machine.alive()) throw std::runtime_error("dead while it stands still");
+  const std::string halted = machine.halted(Deadline::after(seconds(10)));
+  if (!halted.empty()) throw std::runtime_error("halted while its CPU runs: " + halted);
   const auto core = config.work_dir / "core";
   machine.dump_memory(core, Deadline::after(seconds(30)));
   if (std::filesystem::file_size(core) < 64u << 20) throw std::runtime_error("core too small");
+  if (machine.halted(Deadline::after(seconds(10))).empty())
+    throw std::runtime_error("a machine whose memory was dumped stands still");
   const auto before = Deadline::Clock::now();
   machine.kill();
   if (machine.alive()) throw std::runtime_error("alive after kill()");
+  if (!machine.broke().empty()) throw std::runtime_error("kill() is no end of QEMU's own");
   if (Deadline::Clock::now() - before > seconds(2)) throw std::runtime_error("kill() was slow");
+}
+
+// As the host's OOM killer does it.
+void be_killed_by_the_host(Machine& machine, const MachineConfig& config) {
+  machine.start(Deadline::after(seconds(30)));
+  wait_hello(config);
+  if (!machine.broke().empty()) throw std::runtime_error("broken while it lives");
+  ::kill(machine.pid().value(), SIGKILL);
+  machine.wait_ended(Deadline::after(seconds(10)));
+  if (machine.alive()) throw std::runtime_error("alive after SIGKILL");
+  if (machine.broke().find("signal 9") == std::string::npos)
+    throw std::runtime_error("how QEMU ended is not known: \"" + machine.broke() + "\"");
 }
 
 // Runs `body` in a process of its own: libvirt's embedded driver can be opened once in each.
@@ -161,12 +178,20 @@ TEST(QemuMachine, StartsDumpsAndDiesWhenKilled) {
   EXPECT_NO_THROW(live_and_be_killed(*machine, config));
 }
 
+TEST(QemuMachine, AKillFromOutsideIsNoEndOfTheGuests) {
+  const Folder folder;
+  const MachineConfig config = config_in(folder, Then::stop);
+  const auto machine = make_qemu_machine(config, nullptr);
+  EXPECT_NO_THROW(be_killed_by_the_host(*machine, config));
+}
+
 TEST(QemuMachine, AResetEndsIt) {
   const Folder folder;
   const auto machine = make_qemu_machine(config_in(folder, Then::reset), nullptr);
   machine->start(Deadline::after(seconds(30)));
   EXPECT_NO_THROW(machine->wait_ended(Deadline::after(seconds(10))));
   EXPECT_FALSE(machine->alive());
+  EXPECT_EQ(machine->broke(), "");
 }
 
 TEST(QemuMachine, WaitingForOneThatStandsStillSaysSo) {
@@ -207,6 +232,18 @@ TEST(LibvirtMachine, StartsDumpsAndDiesWhenKilled) {
             "ok");
 }
 
+TEST(LibvirtMachine, AKillFromOutsideIsNoEndOfTheGuests) {
+  const Folder folder;
+  EXPECT_EQ(in_child([&] {
+              const MachineConfig config = config_in(folder, Then::stop);
+              Guardian guardian = Guardian::start();
+              const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
+              const auto machine = host.machine(config);
+              be_killed_by_the_host(*machine, config);
+            }),
+            "ok");
+}
+
 // A guest that resets at once may be gone before libvirt has it for started.
 void start_unless_it_ends(Machine& machine) {
   try {
@@ -224,6 +261,7 @@ TEST(LibvirtMachine, AResetEndsIt) {
               const auto machine = host.machine(config_in(folder, Then::reset));
               start_unless_it_ends(*machine);
               machine->wait_ended(Deadline::after(seconds(10)));
+              if (!machine->broke().empty()) throw std::runtime_error(machine->broke());
             }),
             "ok");
 }

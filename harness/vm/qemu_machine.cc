@@ -25,6 +25,8 @@ class QemuMachine : public Machine {
   bool alive() override { return process_ && !process_->poll(); }
   void wait_ended(const base::Deadline& deadline) override;
   void kill() override;
+  std::string broke() override;
+  std::string halted(const base::Deadline& deadline) override;
   void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) override;
   void attach_disk(const Disk& disk, const base::Deadline& deadline) override;
   void detach_disk(const std::string& name, const base::Deadline& deadline) override;
@@ -44,6 +46,7 @@ class QemuMachine : public Machine {
   Guardian* guardian_;
   std::filesystem::path log_;
   std::optional<base::Process> process_;
+  bool killed_ = false;  // by us
   std::optional<Qmp> qmp_;
   Guarded guarded_process_;
   Guarded guarded_socket_;
@@ -99,7 +102,25 @@ void QemuMachine::wait_ended(const base::Deadline& deadline) {
 }
 
 void QemuMachine::kill() {
-  if (process_) process_->kill();
+  if (!alive()) return;
+  killed_ = true;
+  process_->kill();
+}
+
+std::string QemuMachine::broke() {
+  if (!process_ || killed_) return "";
+  const auto exit = process_->poll();
+  return exit && !exit->ok() ? base::to_string(*exit) : "";
+}
+
+std::string QemuMachine::halted(const base::Deadline& deadline) {
+  try {
+    if (!qmp_ || !alive()) return "";
+    const json state = control().execute("query-status", json::object(), deadline);
+    return state.value("running", true) ? "" : state.value("status", "stopped");
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 Qmp& QemuMachine::control() {
