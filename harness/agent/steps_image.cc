@@ -85,7 +85,11 @@ Agent::Result Agent::copy_device(const Step& step, const BlockDevice& image) {
   const std::uint64_t block =
       std::max(unit, std::min(asked, buffers().front().size()) / kSectorBytes / unit * unit);
   const std::uint64_t first = step.args.value("first", std::uint64_t{0});
-  const std::uint64_t count = step.args.value("count", image.sectors() - first);
+  // An image of another size than its device is told to the judge, and is no reason to write over
+  // the evidence of the next copy.
+  const std::uint64_t rest = image.sectors() - std::min(image.sectors(), first);
+  const std::uint64_t count =
+      step.args.value("count", std::min(rest, step.args.value("room", rest)));
   auto pieces = mode == "shuffled" ? shuffled_pieces(plan_.seed, step.id, count, block, unit)
                                    : sequential_pieces(count, block);
   for (plan::Range& piece : pieces) piece.first += first;
@@ -106,7 +110,10 @@ Agent::Result Agent::copy_device(const Step& step, const BlockDevice& image) {
                           if (again) text["again"] = true;
                           marks_.write(plan::MarkKind::read_error, {step.id, step.cycle}, text);
                         });
-  return {{"result", 0}, {"sectors", counts.sectors}, {"bad", counts.bad}};
+  return {{"result", 0},
+          {"sectors", counts.sectors},
+          {"bad", counts.bad},
+          {"image_sectors", image.sectors()}};
 }
 
 Agent::Result Agent::write_image(const Step& step) {

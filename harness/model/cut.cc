@@ -85,6 +85,7 @@ class Cut {
 
   void judge_causal();
   void judge_errors();
+  void judge_sizes();
   void judge_image_writes();
 
  private:
@@ -696,6 +697,25 @@ void Cut::judge_again(const Copy& copy) {
   }
 }
 
+// Of a device that was changing its size during the take either size is right.
+void Cut::judge_sizes() {
+  for (const Copy& copy : snapshot_.copies) {
+    const Place& place = snapshot_.places[copy.device];
+    if (copy.image_sectors == 0 || copy.image_sectors == place.sectors) continue;
+    const bool changing = std::any_of(
+        facts_.history.resizes.begin(), facts_.history.resizes.end(), [&](const Resize& resize) {
+          return resize.device == place.device && resize.called < snapshot_.take_returned &&
+                 resize.returned > snapshot_.take_called;
+        });
+    if (changing) continue;
+    add_finding(result_, Kind::cut_image_size, place.device, snapshot_.take_cycle,
+                Evidence{.snapshot = index_, .steps = {copy.step}, .focus = copy.called},
+                fmt::format("The image of {} has {} sectors in {}; the device had {} at TAKE.",
+                            place.device, copy.image_sectors, step_name(facts_.history, copy.step),
+                            place.sectors));
+  }
+}
+
 // What was written through the image is what the image shows from then on: the contents are a
 // function of the step. Of sectors that more than one step wrote, the last is asked for; where one
 // was called before another had ended, nobody knows which that is.
@@ -791,6 +811,7 @@ void check_cut(Facts& facts, Report& report) {
       cut.judge_causal();
     }
     cut.judge_errors();
+    cut.judge_sizes();
     cut.judge_image_writes();
     if (!reported) continue;
     if (result.outcome == Outcome::not_run && cut.judged() > 0) result.outcome = Outcome::pass;

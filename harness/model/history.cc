@@ -240,7 +240,7 @@ class Teller {
     if (step.op == "dm_reload" && sectors > journal_.disks[place.disk].sectors - place.first) {
       throw BrokenRecord(fmt::format("step {} makes {} larger than its disk", step.id, name));
     }
-    history_.resizes.push_back({name, run.called, sectors});
+    history_.resizes.push_back({name, run.called, run.returned, sectors});
   }
 
   void start_generation(const Place& place, Stamp from, bool wrapped) {
@@ -390,7 +390,15 @@ class Teller {
                                      copy.range.first, copy.range.count, sectors));
     }
     copy.base = step.args.at("base").get<std::uint64_t>();
-    collect_evidence(copy, copy.base, copy.range);
+    plan::Range evidence = copy.range;
+    copy.image_sectors = run.answer.value("image_sectors", std::uint64_t{0});
+    if (copy.image_sectors != 0 && !step.args.contains("count")) {
+      const std::uint64_t rest =
+          copy.image_sectors - std::min(copy.image_sectors, copy.range.first);
+      evidence.count = std::min(rest, step.args.value("room", rest));
+      copy.range.count = std::min(evidence.count, copy.range.count);
+    }
+    collect_evidence(copy, copy.base, evidence);
     snapshot.copies.push_back(std::move(copy));
   }
 
@@ -412,8 +420,11 @@ class Teller {
             copy.step, request->first, request->count, request->begin, request->error, base,
             sectors));
       }
+      // Nobody asked what lies behind the range: an image that is too large.
+      const std::uint64_t at = request->first - base;
+      if (at >= copy.range.count) continue;
       copy.segments.push_back(
-          {range.first + request->first - base, request->count, request->hash_index});
+          {range.first + at, std::min(request->count, copy.range.count - at), request->hash_index});
     }
     std::sort(copy.segments.begin(), copy.segments.end(),
               [](const Segment& a, const Segment& b) { return a.first < b.first; });
@@ -525,9 +536,14 @@ class Teller {
   static void add_bad(const PlacedMark& placed, const Place& place, Copy& copy) {
     if (placed.mark.step != copy.step || placed.begin < copy.called || placed.begin > copy.returned)
       return;
-    const BadRange bad{placed.text.at("first").get<std::uint64_t>(),
-                       placed.text.at("count").get<std::uint64_t>(),
-                       placed.text.at("error").get<std::int32_t>()};
+    BadRange bad{placed.text.at("first").get<std::uint64_t>(),
+                 placed.text.at("count").get<std::uint64_t>(),
+                 placed.text.at("error").get<std::int32_t>()};
+    if (copy.image_sectors > place.sectors && bad.first < copy.image_sectors &&
+        bad.count <= copy.image_sectors - bad.first) {
+      if (bad.first >= place.sectors) return;
+      bad.count = std::min(bad.count, place.sectors - bad.first);
+    }
     if (bad.first > place.sectors || bad.count > place.sectors - bad.first) {
       throw BrokenRecord(fmt::format("mark {} tells of bad sectors [{}, +{}) of an image of {}",
                                      placed.mark.sequence, bad.first, bad.count, place.sectors));

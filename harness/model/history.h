@@ -77,14 +77,15 @@ struct Copy {
   std::uint32_t step = 0;
   std::uint32_t cycle = 0;
   std::size_t device = 0;  // index in Snapshot::places
-  plan::Range range;       // the image sectors it was asked for
+  plan::Range range;       // the image sectors it was asked for, as far as the image has them
   std::uint64_t base = 0;  // sector of the evidence disk where it begins
   Stamp called = kNever;
   Stamp returned = kNever;
   bool finished = false;
-  std::vector<Segment> segments;  // sorted, disjoint
-  std::vector<BadRange> bad;      // sectors that gave an error
-  std::vector<BadRange> again;    // gave an error once and are in the segments all the same
+  std::uint64_t image_sectors = 0;  // the size that the image was found to have; 0: not told
+  std::vector<Segment> segments;    // sorted, disjoint
+  std::vector<BadRange> bad;        // sectors that gave an error
+  std::vector<BadRange> again;      // gave an error once and are in the segments all the same
 };
 
 struct MapRead {
@@ -128,6 +129,7 @@ struct Event {
 struct Resize {
   std::string device;
   Stamp called = kNever;
+  Stamp returned = kNever;
   std::uint64_t sectors = 0;
 };
 

@@ -58,6 +58,12 @@ constexpr Row kRows[] = {
     {Kind::cut_image_write, "cut", "image-write",
      "A write through the image was answered with success and is not what the image shows. It lost "
      "against the late store of the old data, or the read came from the older copy in memory."},
+    {Kind::cut_image_size, "cut", "image-size",
+     "An image is as large as its device was when TAKE captured it, and stays so. Look at where "
+     "its "
+     "capacity comes from: the device as it is now, the one of a CREATE before it changed its "
+     "size, or "
+     "a number that lost its upper half."},
     {Kind::twice_moved, "twice", "moved",
      "A frozen image changed between two reads. The version shown first was right for a while: the "
      "sector was not copied when it was overwritten in between (look for the read of it among the "

@@ -17,6 +17,7 @@ enum class Kind : std::uint8_t {
   cut_ledger_bound,       // causal mode: what a ledger tells leaves no instant
   cut_read_error,
   cut_image_write,  // what was written through the image is not there
+  cut_image_size,   // an image is not as large as its device was at TAKE
   twice_moved,
   map_numbers,
   map_lost_change,

@@ -72,7 +72,7 @@ class Story {
   }
 
   // The image, of which the sectors from `bad` on cannot be read.
-  void copy(std::uint64_t bad) {
+  void copy(std::uint64_t bad, const Json& answer = Json::object()) {
     const std::uint32_t id =
         b.call("copy_image", {{"snapshot", "s"}, {"device", "lin"}, {"base", base}});
     b.write(evidence, base, std::vector<std::uint64_t>(std::min(bad, image), zero()));
@@ -81,7 +81,7 @@ class Story {
              {{"device", "lin"}, {"first", bad}, {"count", image - bad}, {"error", 5}});
     }
     base += image;
-    b.done(id);
+    b.done(id, answer);
   }
 
   void read_map(const std::vector<std::uint8_t>& map, std::uint64_t number,
@@ -109,6 +109,31 @@ class Story {
   std::uint64_t size = 256, image = 256, base = 0;
   std::uint32_t creates = 0;
 };
+
+// Too small, right, too large, and what its device has become during the hold.
+TEST(Images, AreAsLargeAsTheirDeviceWasAtTake) {
+  for (const std::uint64_t sectors : {64U, 256U, 512U}) {
+    for (const std::uint64_t bad : {sectors, sectors - 8}) {
+      Story story;
+      story.create();
+      story.append(0, 1024);
+      story.take();
+      if (sectors == 512) story.resize(512);
+      story.image = sectors;
+      if (bad != sectors) story.b.fail(story.data, Op::read, 64 + bad, 8);
+      story.copy(bad, {{"image_sectors", sectors}});
+      story.destroy();
+      const Report report = story.judge();
+      EXPECT_EQ(report.broken, "");
+      if (sectors == 256) {
+        EXPECT_EQ(all(report), "");
+      } else {
+        EXPECT_EQ(report.checks.at("cut").findings.size(), 1U) << all(report);
+        EXPECT_THAT(all(report), HasSubstr("has " + std::to_string(sectors) + " sectors in"));
+      }
+    }
+  }
+}
 
 // Take 1, another size, take 2 with the map that it shows.
 Report resized(std::uint64_t number, const std::string& generation) {

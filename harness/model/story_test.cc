@@ -88,6 +88,14 @@ std::vector<Case> cut_cases() {
          };
        })},
       {Kind::cut_read_error, bent([](Story& s) { s.before_destroy = [&s] { s.short_copy(); }; })},
+      {Kind::cut_image_size, bent([](Story& s) {
+         s.before_destroy = [&s] {
+           const std::uint32_t id = s.b.call(
+               "copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", s.evidence_base}});
+           s.b.write(s.evidence, s.evidence_base, s.image);
+           s.b.done(id, {{"image_sectors", 2 * kSectors}});
+         };
+       })},
       {Kind::twice_moved,
        bent([](Story& s) { s.before_copy_2 = [&s] { s.image[8] = s.content[8]; }; })},
   };

@@ -139,11 +139,11 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   take {snapshot, killed?:"yes"}     with `killed` a child calls it and gets SIGKILL once it sleeps in it: result EINTR, or the call's own when it was faster.
 //   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or missing pairing is result EPROTO
 //   collect_trackers {}                -> {trackers:[names seen], foreign: count of others, snapshots: count of them}
-//   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?}
-//                                      copy image sectors [first, +count) (left out: all), O_DIRECT both sides, to the evidence disk: sector s goes to evidence sector base + s - first, each exactly once.
+//   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?, room?}
+//                                      copy image sectors [first, +count) (left out: all, but no more than `room`), O_DIRECT both sides, to the evidence disk: sector s goes to evidence sector base + s - first, each exactly once.
 //                                      shuffled: pieces of 512 bytes to block_bytes in an order and sizes from the plan's seed and step id, `threads` workers.
 //                                      A piece that fails to read is read again sector by sector; each run of bad sectors gives a read_error mark, and so does a
-//                                      piece of which all came at that second try, with "again":true. -> {sectors, bad}
+//                                      piece of which all came at that second try, with "again":true. -> {sectors, bad, image_sectors: its size}
 //   read_map {snapshot, device, window_bytes}   TRACKER_COLLECT + READ_CBT_MAP in windows -> {base, bytes, blk_size, blk_count, capacity, generation:hex, snap_number};
 //                                      the map's bytes on the files disk at byte `base`.
 //   mark_dirty {device, ranges}        write_image {snapshot, device, writes, max_sectors, first?, count?, unit?}   (O_DIRECT on the image; pattern as `write`) -> {sectors}

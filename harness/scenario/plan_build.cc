@@ -66,9 +66,11 @@ class Builder {
     if (step.op == "copy_image" || step.op == "copy_origin") {
       rename(step, "block", "block_bytes");
       step.args["base"] = built_.evidence_sectors;
-      built_.evidence_sectors += step.args.contains("count")
+      const std::uint64_t room = step.args.contains("count")
                                      ? step.args["count"].get<std::uint64_t>()
                                      : most_sectors(step.args["device"]);
+      if (!step.args.contains("count")) step.args["room"] = room;
+      built_.evidence_sectors += room;
     }
     if (step.op == "read_map") rename(step, "window", "window_bytes");
     if (step.op == "ledger_start") rename(step, "max", "max_sectors");

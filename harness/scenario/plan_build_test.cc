@@ -72,8 +72,8 @@ TEST(PlanBuild, Golden) {
 2 c0 dm_create {"name":"lin","table":"0 4096 linear %data% 2048"}
 3 c1 fio_start {"name":"storm"}
 4 c1 create {"devices":["lin"],"low":{"device":"store","first":2048,"limit":16384,"piece":4096,"pieces":3},"snapshot":"snap"}
-5 c1 copy_image {"base":0,"block_bytes":1048576,"device":"data","mode":"sequential","snapshot":"snap","threads":1}
-6 c1 copy_image {"base":8192,"block_bytes":1048576,"device":"lin","mode":"sequential","snapshot":"snap","threads":1}
+5 c1 copy_image {"base":0,"block_bytes":1048576,"device":"data","mode":"sequential","room":8192,"snapshot":"snap","threads":1}
+6 c1 copy_image {"base":8192,"block_bytes":1048576,"device":"lin","mode":"sequential","room":4096,"snapshot":"snap","threads":1}
 7 c1 read_map {"device":"lin","snapshot":"snap","window_bytes":512}
 8 c1 write {"device":"data","max_sectors":8,"writes":64}
 9 c1 cycle_end {}
