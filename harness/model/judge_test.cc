@@ -252,7 +252,7 @@ TEST(Order, AFlushThatNobodyAskedForIsFound) {
 }
 
 TEST(Order, AHoldThatMustBeMetAndIsNotIsFound) {
-  for (const std::string how : {"count", "match", "time"}) {
+  for (const std::string how : {"count", "match", "time", "mark", "full", "cut", "disconnect"}) {
     Story story;
     story.before_write = [&] {
       story.b.journal.rule_actions.push_back({1, story.data, story.b.stamp, story.b.stamp, how});
@@ -260,12 +260,13 @@ TEST(Order, AHoldThatMustBeMetAndIsNotIsFound) {
     Expectations expectations;
     expectations.met = {1};
     const Report report = story.run(expectations);
-    if (how == "time") {
+    if (how == "time" || how == "mark") {
       expect_only(report, "order", "that must not");
       continue;
     }
     EXPECT_EQ(all(report), "");
-    EXPECT_EQ(report.checks.at("order").exercised.at("holds_met"), 1U);
+    const bool met = how == "count" || how == "match";
+    EXPECT_EQ(report.checks.at("order").exercised.at("holds_met"), met ? 1U : 0U);
   }
 }
 
