@@ -2,7 +2,7 @@
 // Check `events`: LOW_FREE_SPACE comes right after CREATE and then at most once per APPEND, not
 // before the storage is low and not after it overflowed, asks for diff_storage_minimum sectors;
 // CORRUPTED comes once per device, with an errno, and only where the plan waits for it or a rule
-// made a request fail.
+// made a request fail; and once one device was told of, all others are.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -140,21 +140,36 @@ class Events {
     }
   }
 
-  // A store that failed corrupts the snapshot, and every device of it is told so. Told when? Not
-  // before the last I/O of its storage has ended; a copy made after that is time enough.
+  // What corrupts a snapshot concerns every device of it, and every one is told so. Of a failed
+  // store told when? Not before the last I/O of its storage has ended; a copy made after that is
+  // time enough. Where one device was told of, the events of the others wait to be fetched.
   void judge_untold(const std::map<std::string, int>& corrupted) {
     const journal::Request* failed = failed_store();
-    if (failed == nullptr) return;
-    const bool time =
-        std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(), [&](const Copy& copy) {
-          return copy.finished && copy.called > failed->end && !storage_busy(copy.called);
-        });
-    if (!time) return;
+    if (failed != nullptr && copied_after(failed->end, true)) {
+      add_untold(corrupted, failed->end, fmt::format("a store failed at stamp {}", failed->end));
+      return;
+    }
+    const auto told = std::find_if(snapshot_.events.begin(), snapshot_.events.end(),
+                                   [](const Event& event) { return !event.low; });
+    if (told == snapshot_.events.end() || !copied_after(told->seen, false)) return;
+    add_untold(corrupted, told->seen,
+               fmt::format("CORRUPTED of {} came at stamp {}", told->device, told->seen));
+  }
+
+  // True when a copy was called after the stamp, with no I/O of the storage left in flight if that
+  // is asked for, and came to its end.
+  bool copied_after(Stamp stamp, bool idle) const {
+    return std::any_of(snapshot_.copies.begin(), snapshot_.copies.end(), [&](const Copy& copy) {
+      return copy.finished && copy.called > stamp && !(idle && storage_busy(copy.called));
+    });
+  }
+
+  void add_untold(const std::map<std::string, int>& corrupted, Stamp stamp,
+                  const std::string& why) {
     for (const Place& place : snapshot_.places) {
       if (corrupted.contains(place.device)) continue;
-      add(Kind::events_corrupted_missing, failed->end,
-          fmt::format("a store failed at stamp {}, and no CORRUPTED of {} ever came", failed->end,
-                      place.device));
+      add(Kind::events_corrupted_missing, stamp,
+          fmt::format("{}, and no CORRUPTED of {} ever came", why, place.device));
     }
   }
 

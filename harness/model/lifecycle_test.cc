@@ -42,7 +42,7 @@ class Story {
   }
 
   void create() {
-    creates = b.call("create", {{"snapshot", "s"}, {"devices", {"lin"}}});
+    creates = b.call("create", {{"snapshot", "s"}, {"devices", devices}});
     b.done(creates);
     low();
   }
@@ -56,9 +56,9 @@ class Story {
     b.mark(plan::MarkKind::event, creates,
            {{"snapshot", "s"}, {"code", "low"}, {"sectors", sectors}});
   }
-  void corrupted(int error) {
+  void corrupted(int error, const std::string& device = "lin") {
     b.mark(plan::MarkKind::event, creates,
-           {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "lin"}, {"error", error}});
+           {{"snapshot", "s"}, {"code", "corrupted"}, {"device", device}, {"error", error}});
     b.done(b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
   }
   void append(std::uint64_t first, std::uint64_t count) {
@@ -108,6 +108,7 @@ class Story {
   std::uint16_t data = 0, store = 0, evidence = 0;
   std::uint64_t size = 256, image = 256, base = 0;
   std::uint32_t creates = 0;
+  std::vector<std::string> devices{"lin"};  // of the snapshot
 };
 
 // Too small, right, too large, and what its device has become during the hold.
@@ -323,6 +324,34 @@ TEST(Corrupted, IsDueAfterAFailedStore) {
     const Report report = story.judge();
     EXPECT_EQ(report.checks.at("events").outcome, told ? Outcome::pass : Outcome::fail)
         << all(report);
+  }
+}
+
+// Whatever corrupted it, the listener has the time of a whole copy to fetch what is told of the
+// other devices.
+TEST(Corrupted, IsToldOfEveryDeviceOfTheSnapshot) {
+  for (const bool both : {true, false}) {
+    for (const bool time : {true, false}) {
+      Story story;
+      story.b.disk("data1", Role::data, 256);
+      story.devices = {"lin", "data1"};
+      story.create();
+      story.append(0, 64);
+      story.take();
+      story.save(0, 64);
+      story.low();
+      if (!time) story.copy(256);
+      story.corrupted(28);
+      if (both) story.corrupted(28, "data1");
+      if (time) story.copy(256);
+      story.destroy();
+      const std::string said = all(story.judge());
+      if (both || !time) {
+        EXPECT_EQ(said, "");
+      } else {
+        EXPECT_THAT(said, HasSubstr("no CORRUPTED of data1 ever came"));
+      }
+    }
   }
 }
 
