@@ -131,6 +131,31 @@ TEST(Ledger, AWriteOnTheWrongDiskIsFound) {
   expect_found(book.run(), "came to sector 8 of disk data1");
 }
 
+// Old data that a snapshot stores on a data disk is in the place that was appended for it.
+TEST(Ledger, ItsSectorsInStorageOnADataDiskAreNoStrays) {
+  const auto verdict = [](std::uint64_t stored_at, bool held, std::int32_t result) {
+    Book book;
+    const LedgerEntry entry = book.write(8, 4);
+    book.arrive(entry);
+    book.told(entry);
+    book.b.done(book.b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}}));
+    book.b.done(
+        book.b.call("append", {{"snapshot", "s"}, {"device", "data1"}, {"ranges", {{64, 64}}}},
+                    {result}),
+        {{"result", result}});
+    book.b.done(book.b.call("take", {{"snapshot", "s"}}));
+    if (!held) book.b.done(book.b.call("destroy", {{"snapshot", "s"}}));
+    book.b.write(book.disks[1], stored_at, book.contents(entry));
+    if (held) book.b.done(book.b.call("destroy", {{"snapshot", "s"}}));
+    return origin_text(book.run());
+  };
+  EXPECT_EQ(verdict(64, true, 0), "");
+  EXPECT_EQ(verdict(124, true, 0), "");
+  EXPECT_THAT(verdict(126, true, 0), HasSubstr("came to sector 128 of disk data1"));
+  EXPECT_THAT(verdict(64, false, 0), HasSubstr("came to sector 64 of disk data1"));
+  EXPECT_THAT(verdict(64, true, 22), HasSubstr("came to sector 64 of disk data1"));
+}
+
 TEST(Ledger, AWriteDoneTwiceIsFound) {
   Book book;
   const LedgerEntry entry = book.write(8, 1);

@@ -154,12 +154,25 @@ void Ledgers::match_requests(const journal::Journal& journal) {
   }
 }
 
-// Storage and evidence hold stamped sectors by right, and so do the disks below a device that has
-// one of its own.
+// Disks for storage and evidence hold stamped sectors by right, and so do the disks below a device
+// that has one of its own.
 bool Ledgers::concerns(const journal::Journal& journal, const Request& request, const Place& home) {
   if (request.disk == home.disk) return true;
   return journal.disks[request.disk].role == journal::Role::data &&
          std::find(home.below.begin(), home.below.end(), request.disk) == home.below.end();
+}
+
+// True for a sector that a snapshot had for old data when the request began.
+bool Ledgers::in_storage(const Request& request, std::uint64_t sector) const {
+  for (const Snapshot& owner : history_.snapshots) {
+    if (request.begin > owner.destroyed) continue;
+    for (const StorageRange& range : owner.storage) {
+      if (range.ok && range.disk == request.disk && range.from <= request.begin &&
+          range.first <= sector && sector < range.first + range.count)
+        return true;
+    }
+  }
+  return false;
 }
 
 void Ledgers::note(const Request& request, std::uint64_t sector, const LedgerSector& stamp) {
@@ -167,6 +180,7 @@ void Ledgers::note(const Request& request, std::uint64_t sector, const LedgerSec
   const bool at_home =
       request.disk == home.disk && sector == home.first + entry(stamp).first + stamp.offset;
   std::vector<bool>& arrived = arrived_[stamp.ledger][stamp.entry];
+  if (!at_home && in_storage(request, sector)) return;
   if (!at_home || arrived[stamp.offset]) {
     strays_.push_back({&request, sector, stamp, at_home});
     return;

@@ -95,6 +95,7 @@ class Ledgers {
   void match_requests(const journal::Journal& journal);
   static bool concerns(const journal::Journal& journal, const journal::Request& request,
                        const Place& home);
+  bool in_storage(const journal::Request& request, std::uint64_t sector) const;
   void note(const journal::Request& request, std::uint64_t sector, const LedgerSector& stamp);
   void make_clock();
 
