@@ -597,16 +597,20 @@ SectorSet Cut::excused(const Copy& copy) const {
       }
     }
   }
-  // A read that failed loses what it was a part of: a chunk at most on either side.
-  constexpr std::uint64_t kChunk = (std::uint64_t{256} << 10U) / journal::kSectorBytes;
+  // A read that failed loses what it was a part of: a chunk at most on either side. Ours has none
+  // of more than 256 KiB, whatever it is told.
+  constexpr std::uint64_t kLargestShift = 40;  // 1 TiB: more is not meant
+  const std::uint64_t shift = std::clamp<std::uint64_t>(
+      module_parameter(facts_.history.plan, "chunk_minimum_shift", 18), 18, kLargestShift);
+  const std::uint64_t chunk = (std::uint64_t{1} << shift) / journal::kSectorBytes;
   for (const Request& request : facts_.journal.requests) {
     if (request.begin > copy.returned) break;
     if (request.disk != place.disk || request.op != journal::Op::read || request.error == 0 ||
         request.end < window_.take.first) {
       continue;
     }
-    const std::uint64_t from = request.first - std::min(request.first, kChunk - 1);
-    sectors.add(from, request.first + request.count + kChunk - 1 - from);
+    const std::uint64_t from = request.first - std::min(request.first, chunk - 1);
+    sectors.add(from, request.first + request.count + chunk - 1 - from);
   }
   return sectors;
 }

@@ -46,15 +46,7 @@ class Events {
 
  private:
   std::uint64_t storage_minimum() const {
-    const auto found = facts_.history.plan.module_parameters.find("diff_storage_minimum");
-    constexpr std::uint64_t kDefault = 2097152;
-    if (found == facts_.history.plan.module_parameters.end()) return kDefault;
-    try {
-      return std::stoull(found->second, nullptr, 0);
-    } catch (const std::exception&) {
-      throw BrokenRecord("module parameter diff_storage_minimum=" + found->second +
-                         " is no number");
-    }
+    return module_parameter(facts_.history.plan, "diff_storage_minimum", 2097152);
   }
 
   void judge_low(const Event& event, std::uint64_t nth) {
@@ -135,7 +127,7 @@ class Events {
     if (!expected(event)) {
       add(Kind::events_corrupted_unexpected, event.seen,
           fmt::format("CORRUPTED of {} with errno {}, though no step waits for it and no "
-                      "request had failed",
+                      "request had failed that explains it",
                       event.device, event.value));
     }
   }
@@ -205,8 +197,21 @@ class Events {
     return nullptr;
   }
 
-  // Only its own storage corrupts a snapshot: full or stalled, for which a scenario waits; failed;
-  // or taken away.
+  // True when a read of a captured sector failed in the hold and ended before the stamp.
+  bool old_data_failed(Stamp before) const {
+    return std::any_of(snapshot_.places.begin(), snapshot_.places.end(), [&](const Place& place) {
+      const auto& reads = facts_.disks[place.disk].reads;
+      return std::any_of(reads.begin(), reads.end(), [&](const journal::Request* request) {
+        return request->error != 0 && request->begin > snapshot_.take_called &&
+               request->end < before && request->first < place.first + place.sectors &&
+               place.first < request->first + request->count;
+      });
+    });
+  }
+
+  // What corrupts a snapshot: its own storage is full or stalled, for which a scenario waits; it
+  // has failed, or was taken away. Another module than ours may also give up a snapshot for old
+  // data that it could not read; it says so with the error of the read, which a guest knows as EIO.
   bool expected(const Event& event) const {
     for (const plan::Step& step : facts_.history.plan.steps) {
       if (step.op == "wait_event" && step.args.value("code", std::string()) == "corrupted" &&
@@ -214,6 +219,8 @@ class Events {
         return true;
       }
     }
+    constexpr std::int64_t kEio = 5;
+    if (event.value == kEio && old_data_failed(event.seen)) return true;
     return std::any_of(snapshot_.storage.begin(), snapshot_.storage.end(),
                        [&](const StorageRange& range) {
                          return facts_.history.was_pulled(range.disk, range.from, event.seen) ||

@@ -660,6 +660,16 @@ History tell(const Journal& journal, std::uint32_t cycle) {
   return history;
 }
 
+std::uint64_t module_parameter(const plan::Plan& plan, const char* name, std::uint64_t otherwise) {
+  const auto found = plan.module_parameters.find(name);
+  if (found == plan.module_parameters.end()) return otherwise;
+  try {
+    return std::stoull(found->second, nullptr, 0);
+  } catch (const std::exception&) {
+    throw BrokenRecord(fmt::format("module parameter {}={} is no number", name, found->second));
+  }
+}
+
 std::string step_name(const History& history, std::uint32_t step) {
   const plan::Step& planned = history.plan.steps[step];
   return fmt::format("step {} {} (cycle {})", step, planned.op, planned.cycle);

@@ -214,6 +214,10 @@ struct History {
 // the mark that ends it.
 History tell(const journal::Journal& journal, std::uint32_t cycle);
 
+// A number that the module was given at insmod, or what it has without. Throws BrokenRecord for
+// what is no number.
+std::uint64_t module_parameter(const plan::Plan& plan, const char* name, std::uint64_t otherwise);
+
 // "step 12 take (cycle 3)", for explanations.
 std::string step_name(const History& history, std::uint32_t step);
 // The mark before and the one after a stamp, in words.

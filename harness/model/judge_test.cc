@@ -75,9 +75,11 @@ TEST(Cut, AReadErrorThatNothingExplainsIsFound) {
 
 // What the check cut says of eight sectors from 1536 on that give errors when a request has failed;
 // with `again` they came at a second try.
-std::string of_errors_after(Op op, std::uint64_t first, bool again = false) {
+std::string of_errors_after(Op op, std::uint64_t first, bool again = false,
+                            const std::string& chunk_shift = "18") {
   constexpr std::uint64_t kBad = 1536;
   JournalBuilder b;
+  b.plan.module_parameters["chunk_minimum_shift"] = chunk_shift;
   const std::uint16_t data = b.disk("data0", Role::data, 2048);
   const std::uint16_t evidence = b.disk("evidence", Role::evidence, 2048);
   b.selftest("scratch", b.disk("scratch", Role::scratch, 512));
@@ -108,6 +110,9 @@ TEST(Cut, AReadErrorIsExplainedByAFailedReadOfItsChunk) {
   EXPECT_EQ(of_errors_after(Op::read, 1536), "");
   EXPECT_EQ(of_errors_after(Op::read, 1544), "");
   EXPECT_THAT(of_errors_after(Op::read, 512), HasSubstr("nor a failed read near it"));
+  EXPECT_THAT(of_errors_after(Op::read, 512, false, "12"), HasSubstr("nor a failed read near it"));
+  EXPECT_EQ(of_errors_after(Op::read, 512, false, "20"), "");
+  EXPECT_THAT(of_errors_after(Op::read, 1536, false, "x"), HasSubstr("is no number"));
   EXPECT_THAT(of_errors_after(Op::write, 1536), HasSubstr("nor a failed read near it"));
 }
 
@@ -380,21 +385,31 @@ TEST(Events, ACorruptedThatNobodyExpectsIsFound) {
   expect_only(story.run(), "events", "no step waits for it");
 }
 
-// A failed request of something else corrupts no snapshot.
-TEST(Events, ACorruptedIsExpectedWhenItsStorageFailed) {
-  const auto verdict = [](std::uint16_t Story::*disk, Op op, std::uint64_t first) {
+// A failed request of something else corrupts no snapshot, and a read of old data that failed does
+// so with its own error only: space that has run out beside it is another matter.
+TEST(Events, ACorruptedIsExpectedWhenItsStorageOrAReadOfOldDataFailed) {
+  const auto verdict = [](std::uint16_t Story::*disk, Op op, std::uint64_t first, int error = 5,
+                          bool held = true) {
     Story story;
-    story.before_destroy = [&] {
+    (held ? story.before_destroy : story.before_take) = [&] {
       story.b.fail(story.*disk, op, first, 8);
-      story.b.mark(plan::MarkKind::event, 0,
-                   {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 5}});
+    };
+    story.before_destroy = [&, fail = story.before_destroy] {
+      story.call(fail);
+      story.b.mark(
+          plan::MarkKind::event, 0,
+          {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", error}});
     };
     return all(story.run());
   };
   EXPECT_EQ(verdict(&Story::store, Op::write, 16), "");
   EXPECT_THAT(verdict(&Story::store, Op::write, 2048), HasSubstr("no step waits for it"));
   EXPECT_THAT(verdict(&Story::store, Op::read, 16), HasSubstr("no step waits for it"));
-  EXPECT_THAT(verdict(&Story::data, Op::read, 8), HasSubstr("no step waits for it"));
+  EXPECT_EQ(verdict(&Story::data, Op::read, 8), "");
+  EXPECT_THAT(verdict(&Story::data, Op::write, 8), HasSubstr("no step waits for it"));
+  EXPECT_THAT(verdict(&Story::scratch, Op::read, 8), HasSubstr("no step waits for it"));
+  EXPECT_THAT(verdict(&Story::data, Op::read, 8, 28), HasSubstr("no step waits for it"));
+  EXPECT_THAT(verdict(&Story::data, Op::read, 8, 5, false), HasSubstr("no step waits for it"));
 }
 
 TEST(Errno, AnUnexpectedResultIsFound) {

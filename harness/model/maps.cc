@@ -11,16 +11,6 @@ using journal::Request;
 
 namespace {
 
-std::uint64_t parameter(const plan::Plan& plan, const char* name, std::uint64_t otherwise) {
-  const auto found = plan.module_parameters.find(name);
-  if (found == plan.module_parameters.end()) return otherwise;
-  try {
-    return std::stoull(found->second, nullptr, 0);
-  } catch (const std::exception&) {
-    throw BrokenRecord(fmt::format("module parameter {}={} is no number", name, found->second));
-  }
-}
-
 class Bounds {
  public:
   Bounds(const Facts& facts, std::size_t index, const MapRead& read, const Geometry& geometry,
@@ -149,8 +139,8 @@ class Bounds {
 }  // namespace
 
 Geometry map_geometry(const plan::Plan& plan, std::uint64_t sectors) {
-  std::uint64_t shift = parameter(plan, "tracking_block_minimum_shift", 16);
-  const std::uint64_t limit = parameter(plan, "tracking_block_maximum_count", 2097152);
+  std::uint64_t shift = module_parameter(plan, "tracking_block_minimum_shift", 16);
+  const std::uint64_t limit = module_parameter(plan, "tracking_block_maximum_count", 2097152);
   // A block of less than a sector or of more than 64 bits is none.
   if (shift < 9 || shift > 63) {
     throw BrokenRecord(fmt::format("module parameter tracking_block_minimum_shift={}", shift));
