@@ -13,6 +13,7 @@
 #include "journal/reader.h"
 #include "plan/plan.h"
 #include "runner/opinions.h"
+#include "scenario/log_licence.h"
 #include "scenario/plan_build.h"
 
 namespace snapbed::runner {
@@ -95,6 +96,7 @@ model::Expectations expectations(const scenario::Scenario& scenario, std::uint32
 std::vector<std::regex> allowed_log(const scenario::Scenario& scenario) {
   std::vector<std::regex> allowed;
   for (const std::string& pattern : scenario.allow_log) allowed.emplace_back(pattern);
+  for (const std::string& licence : scenario::licensed_log(scenario)) allowed.emplace_back(licence);
   return allowed;
 }
 

@@ -30,6 +30,7 @@ std::string string_or(const nlohmann::json& object, const char* key, const std::
 model::Expectations expectations(const scenario::Scenario& scenario, std::uint32_t cycles,
                                  const std::filesystem::path& folder);
 
+// What the scenario allows, and what its own faults explain (scenario/log_licence.h).
 std::vector<std::regex> allowed_log(const scenario::Scenario& scenario);
 
 // The runner's own check: the kernel log. The parser must have been finished.

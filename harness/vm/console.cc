@@ -62,6 +62,10 @@ bool ends_report(ConsoleKind kind, const std::string& line) {
     case ConsoleKind::refcount:
     case ConsoleKind::list_corruption:
       return false;
+    case ConsoleKind::io_error:
+    case ConsoleKind::file_system:
+      // One line each, but for this one, of which the next tells the device.
+      return line.find("attempt to access beyond end of device") == line.npos;
     case ConsoleKind::out_of_memory:
       return line.find("Out of memory: Killed process") != line.npos;
     default:
@@ -72,6 +76,13 @@ bool ends_report(ConsoleKind kind, const std::string& line) {
 // Titles that name the place only once the registers have been printed.
 bool wants_place(ConsoleKind kind, const std::string& title) {
   return kind == ConsoleKind::oops && title.find(" in ") == title.npos;
+}
+
+// "vdh: rw=1, sector=8, nr_sectors = 8 limit=0", the second line of an access beyond the end.
+std::string beyond_end_of(const std::string& line) {
+  const auto device = line.find(": rw=");
+  if (device == line.npos) return "";
+  return " " + line.substr(0, device) + (line.ends_with("limit=0") ? ", which is gone" : "");
 }
 
 }  // namespace
@@ -116,6 +127,10 @@ const char* to_string(ConsoleKind kind) {
       return "allocation failure";
     case ConsoleKind::panic:
       return "panic";
+    case ConsoleKind::io_error:
+      return "I/O error";
+    case ConsoleKind::file_system:
+      return "file system error";
   }
   return "unknown";
 }
@@ -176,6 +191,7 @@ void ConsoleParser::extend(const std::string& line) {
   finding.last_line = line_;
   finding.excerpt += line + "\n";
   ++open_->excerpt_lines;
+  if (finding.kind == ConsoleKind::io_error) finding.title += beyond_end_of(line);
   const auto rip = line.find("RIP: 0010:");
   if (rip == line.npos || !wants_place(finding.kind, finding.title)) return;
   if (const std::string function = function_in(line.substr(rip + 10)); !function.empty())

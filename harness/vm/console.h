@@ -36,6 +36,8 @@ enum class ConsoleKind : std::uint8_t {
   out_of_memory,
   allocation_failure,
   panic,
+  io_error,     // the end of a request, told to the log because nobody else can be told
+  file_system,  // what ext4 or XFS make of one
 };
 const char* to_string(ConsoleKind kind);
 

@@ -20,6 +20,10 @@ enum class Rest : std::uint8_t {
   file,       // up to the first blank or '!', without a column
   task,       // "name" of "name:pid" or "name/pid/..."
   bracketed,  // "name" of "[name:pid]"
+  request,    // "OPERATION on DEVICE" of a request that the block layer gave back
+  buffer,     // "DEVICE, what" without the block's number
+  ext4,       // "FUNCTION on DEVICE"
+  xfs,        // normalized, for a line that tells of an error; else it is no headline
 };
 
 struct Rule {
@@ -97,6 +101,31 @@ constexpr Rule kRules[] = {
     {"new suspected memory leaks", kAny, K::kmemleak, "kmemleak: suspected memory leaks",
      Rest::none},
     {"unreferenced object 0x", kStart, K::kmemleak, "kmemleak: unreferenced object", Rest::none},
+    // Errors that a disk, or a module above it, gave somebody who can only tell the log: the page
+    // cache, swap, a file system. What the scenario's own faults explain is licensed (runner/).
+    {"Buffer I/O error on dev", kAny, K::io_error, "Buffer I/O error on ", Rest::buffer},
+    {" error, dev ", kAny, K::io_error, "I/O error: ", Rest::request},
+    {"attempt to access beyond end of device", kAny, K::io_error, "access beyond end of device",
+     Rest::none},
+    {"Write-error on swap-device", kAny, K::io_error, "Write-error on swap-device", Rest::none},
+    {"Read-error on swap-device", kAny, K::io_error, "Read-error on swap-device", Rest::none},
+    {"loop: Write error at byte offset", kAny, K::io_error, "loop: Write error", Rest::none},
+    {": Disk failure on ", kAny, K::io_error, "md: disk failure", Rest::none},
+    {"snapshots: Invalidating snapshot", kAny, K::io_error, "dm-snapshot invalidated", Rest::none},
+    {"EXT4-fs error (device ", kAny, K::file_system, "EXT4-fs error in ", Rest::ext4},
+    {"EXT4-fs warning (device ", kAny, K::file_system, "EXT4-fs warning in ", Rest::ext4},
+    {"I/O error while writing superblock", kAny, K::file_system,
+     "EXT4-fs: I/O error while writing superblock", Rest::none},
+    {"previous I/O error to superblock detected", kAny, K::file_system,
+     "EXT4-fs: previous I/O error to superblock detected", Rest::none},
+    {"Remounting filesystem read-only", kAny, K::file_system,
+     "EXT4-fs: Remounting filesystem read-only", Rest::none},
+    {"Delayed block allocation failed", kAny, K::file_system,
+     "EXT4-fs: Delayed block allocation failed", Rest::none},
+    {"JBD2: ", kAny, K::file_system, "JBD2: ", Rest::all},
+    {"Aborting journal on device ", kAny, K::file_system, "JBD2: Aborting journal", Rest::none},
+    {"writeback error on inode ", kAny, K::file_system, "writeback error", Rest::none},
+    {"XFS (", kAny, K::file_system, "XFS ", Rest::xfs},
     {"WARNING: CPU: ", kAny, K::warning, "WARNING ", Rest::location},
     {"WARNING: ", kStart, K::warning, "WARNING: ", Rest::all},
     {"BUG: ", kStart, K::bug, "BUG: ", Rest::all},
@@ -173,6 +202,44 @@ std::string bracketed(const std::string& rest) {
   return bracket == rest.npos ? "(line cut)" : task_name(rest.substr(bracket + 1));
 }
 
+// "vdf, sector 2048 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 2" -> "WRITE on vdf".
+std::string request_place(const std::string& rest) {
+  const auto from = rest.find(":(");
+  const auto to = rest.find(')', from);
+  if (from == rest.npos || to == rest.npos) return "a request on " + until(rest, ", ");
+  return rest.substr(from + 2, to - from - 2) + " on " + until(rest, ", ");
+}
+
+// " vdf, logical block 5, lost async page write", or "ice vdf, logical block 5" of ext4.
+std::string buffer_place(const std::string& rest) {
+  const auto blank = rest.find(' ');
+  if (blank == rest.npos) return "(line cut)";
+  const std::string device = rest.substr(blank + 1);
+  const auto comma = device.rfind(", ");
+  const bool told = comma != device.npos && device.compare(comma, 15, ", logical block") != 0;
+  return until(device, ",") + (told ? device.substr(comma) : "");
+}
+
+// "vdf): ext4_lookup:1855: inode 2: ..." or "vdf) in ext4_orphan_add:3012: ...".
+std::string ext4_place(const std::string& rest) {
+  const auto bracket = rest.find_first_of(")");
+  const auto function = rest.find("ext4", bracket);
+  if (bracket == rest.npos || function == rest.npos) return "(line cut)";
+  return until(rest.substr(function), ":") + " on " + rest.substr(0, bracket);
+}
+
+// "vdf): Corruption detected. Unmount and run xfs_repair"; "" for what is no error.
+std::string xfs_error(const std::string& rest) {
+  const auto bracket = rest.find("): ");
+  if (bracket == rest.npos) return "";
+  std::string text = rest.substr(bracket + 3);
+  std::string lower;
+  for (const char c : text) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const char* bad : {"error", "corrupt", "shut", "fail", "unmount and run xfs_repair"})
+    if (lower.find(bad) != lower.npos) return "(" + rest.substr(0, bracket + 3) + normalize(text);
+  return "";
+}
+
 std::string rest_of(const Rule& rule, const std::string& rest) {
   switch (rule.rest) {
     case Rest::none:
@@ -187,6 +254,14 @@ std::string rest_of(const Rule& rule, const std::string& rest) {
       return task_name(rest);
     case Rest::bracketed:
       return bracketed(rest);
+    case Rest::request:
+      return request_place(rest);
+    case Rest::buffer:
+      return buffer_place(rest);
+    case Rest::ext4:
+      return ext4_place(rest);
+    case Rest::xfs:
+      return xfs_error(rest);
   }
   return "";
 }
@@ -210,8 +285,10 @@ std::optional<Headline> match_headline(const std::string& line) {
     // "INFO: task " also begins other sentences; only this one is about a hang.
     if (rule.kind == ConsoleKind::hung_task && line.find(" blocked for more than ") == line.npos)
       continue;
-    const std::string rest = line.substr(at + std::char_traits<char>::length(rule.needle));
-    return Headline{rule.kind, rule.title + rest_of(rule, rest)};
+    const std::string rest =
+        rest_of(rule, line.substr(at + std::char_traits<char>::length(rule.needle)));
+    if (rule.rest == Rest::xfs && rest.empty()) continue;
+    return Headline{rule.kind, rule.title + rest};
   }
   return std::nullopt;
 }

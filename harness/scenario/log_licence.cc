@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "scenario/log_licence.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace snapbed::scenario {
+namespace {
+
+// The server's operations and what the block layer calls them.
+const std::map<std::string, std::string> kNames = {{"read", "READ"},
+                                                   {"write", "WRITE"},
+                                                   {"trim", "DISCARD"},
+                                                   {"zero", "WRITE_ZEROES"},
+                                                   {"flush", "FLUSH"}};
+
+template <typename Visit>
+void each_step(const Scenario& scenario, Visit visit) {
+  for (const Step& step : scenario.setup) visit(step);
+  for (const auto& turn : scenario.cycle)
+    for (const Step& step : turn) visit(step);
+  for (const Step& step : scenario.teardown) visit(step);
+}
+
+std::set<std::string> all_operations() {
+  std::set<std::string> all;
+  for (const auto& [operation, name] : kNames) all.insert(operation);
+  return all;
+}
+
+// The operations of which the host gives some an error.
+std::set<std::string> failing(const Scenario& scenario) {
+  if (uses(scenario, "unplug")) return all_operations();
+  std::set<std::string> operations;
+  for (const Rule& rule : scenario.rules) {
+    const std::string action = rule.config.at("action");
+    if (action == "disconnect") return all_operations();  // from one request on all others too
+    if (action != "fail" && action != "tear") continue;
+    const nlohmann::json& op = rule.config.at("op");
+    for (const nlohmann::json& one : op.is_array() ? op : nlohmann::json::array({op})) {
+      if (one == "any") return all_operations();
+      operations.insert(one.get<std::string>());
+    }
+  }
+  return operations;
+}
+
+// Whether a step gives a device fewer sectors than it had.
+bool shrinks(const Scenario& scenario) {
+  std::map<std::string, std::uint64_t> largest;
+  bool smaller = false;
+  each_step(scenario, [&](const Step& step) {
+    if (step.op != "dm_reload") return;
+    const std::string name = step.args.at("name");
+    const std::uint64_t sectors = step.args.at("size");
+    const auto known = std::find_if(scenario.devices.begin(), scenario.devices.end(),
+                                    [&](const Device& device) { return device.name == name; });
+    std::uint64_t& most = largest[name];
+    if (known != scenario.devices.end()) most = std::max(most, known->where.sectors);
+    smaller = smaller || sectors < most;
+    most = std::max(most, sectors);
+  });
+  return smaller;
+}
+
+}  // namespace
+
+std::vector<std::string> licensed_log(const Scenario& scenario) {
+  std::vector<std::string> licences;
+  const std::set<std::string> operations = failing(scenario);
+  for (const std::string& operation : operations)
+    licences.push_back("^I/O error: " + kNames.at(operation) + " on vd[a-z]+$");
+  // The page cache tells it once more, of whatever stands on the disk; not of an image.
+  const std::string cached = "^Buffer I/O error on (?!blksnap)[^,]+, ";
+  if (operations.contains("read")) licences.push_back(cached + "async page read$");
+  if (operations.contains("write")) licences.push_back(cached + "lost a?sync page write$");
+  if (uses(scenario, "unplug"))
+    licences.emplace_back("^access beyond end of device vd[a-z]+, which is gone$");
+  if (shrinks(scenario)) licences.emplace_back("^access beyond end of device dm-[0-9]+$");
+  return licences;
+}
+
+}  // namespace snapbed::scenario
