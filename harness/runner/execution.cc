@@ -255,7 +255,7 @@ vm::Disk Execution::machine_disk(const std::string& name) const {
   // libvirt cannot plug in a disk that does not merge.
   out.merge_requests = out.removable || scenario_.rules.empty();
   for (const scenario::Disk& asked : scenario_.disks)
-    if (asked.name == name) out.logical_block = asked.logical_block;
+    if (asked.name == name) out.logical_block = asked.logical_block, out.discard = asked.discard;
   return out;
 }
 

@@ -276,6 +276,23 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"promise = \"nothing changes by itself\"", "", "has no \"promise\""},
         Wrong{"promise = \"nothing", "promise = nothing", "expected TOML"}));
 
+// Such a disk offers none to the guest; what asks for one all the same must expect the error.
+TEST(Scenario, NothingIsDiscardedOnADiskThatTakesNoDiscards) {
+  const auto with = [](const std::string& step) {
+    std::string text = changed("size = \"1s\"\n", "size = \"1M\"\ndiscard = false\n");
+    text += "[[linear]]\nname = \"lin\"\ndisk = \"data1\"\nsize = \"64K\"\n";
+    const std::string at = "\"take expect";
+    return error_of(text.replace(text.find(at), 0, "\"" + step + "\", "));
+  };
+  EXPECT_THAT(with("discard device=data1 first=0 count=8s"), HasSubstr("takes no discards"));
+  EXPECT_THAT(with("discard device=lin first=0 count=8s"), HasSubstr("takes no discards"));
+  EXPECT_THAT(with("ledger_start devices=data0,data1 discards=1"), HasSubstr("takes no discards"));
+  EXPECT_THAT(with("plug device=data1"), HasSubstr("takes no discards"));
+  EXPECT_EQ(with("discard device=data1 first=0 count=8s expect=EOPNOTSUPP"), "accepted");
+  EXPECT_EQ(with("discard device=data0 first=0 count=8s"), "accepted");
+  EXPECT_EQ(with("ledger_start devices=data0,data1 zeroes=1"), "accepted");
+}
+
 TEST(Scenario, MissingFilesAreNamed) {
   EXPECT_THAT(error_of(kGood + "[[fio]]\nname = \"small\"\nfile = \"small.fio\"\n"),
               HasSubstr("promises.toml:39: fio job file /nonexistent/small.fio is not there"));

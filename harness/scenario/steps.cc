@@ -76,6 +76,7 @@ class StepReader {
   std::vector<std::int32_t> expectation(const std::string& value) const;
   std::string word(const std::string& what, const std::string& value) const;
   void check_ranges_fit(const Step& step) const;
+  void check_discards(const Step& step) const;
   void check_devices(const Step& step) const;
   void check_size_fits(const Step& step) const;
   void check_write_size(const Step& step) const;
@@ -268,6 +269,27 @@ void StepReader::check_ranges_fit(const Step& step) const {
   }
 }
 
+// The guest is offered no discards by a disk that takes none, unless libvirt plugs it in: then QEMU
+// swallows them, and the judge would miss them.
+void StepReader::check_discards(const Step& step) const {
+  std::vector<std::string> names;
+  const bool ledger = step.op == "ledger_start" && step.args["discards"].get<std::uint64_t>() > 0;
+  if (ledger) names = step.args["devices"].get<std::vector<std::string>>();
+  if (step.op == "plug" || (step.op == "discard" && step.expect == std::vector<std::int32_t>{0}))
+    names.push_back(step.args["device"]);
+  for (const std::string& name : names) {
+    const plan::Device where = device_where(scenario_, name);
+    for (const Disk& disk : scenario_.disks) {
+      const bool on = disk.name == where.disk || std::find(where.below.begin(), where.below.end(),
+                                                           disk.name) != where.below.end();
+      if (on && !disk.discard)
+        refuse_here("step \"" + step.op + "\" names " + name + ", but " + disk.name +
+                    " takes no discards; expected another device" +
+                    (step.op == "discard" ? ", or \"expect\" with the error" : ""));
+    }
+  }
+}
+
 // What the judge must find on one disk, and what the guest must know how to make.
 void StepReader::check_devices(const Step& step) const {
   for (const char* key : {"device", "low"}) {
@@ -368,6 +390,7 @@ std::vector<Step> StepReader::read(const Written& written) {
   if (repeat.empty()) steps.push_back(step);
   for (const Step& each : steps) {
     check_ranges_fit(each);
+    check_discards(each);
     check_devices(each);
     check_size_fits(each);
     check_write_size(each);

@@ -57,12 +57,16 @@ std::string disks(const MachineConfig& config) {
 // What the domain schema has no words for.
 std::string overrides(const MachineConfig& config) {
   std::string text;
+  const auto off = [](const std::string& property) {
+    return "        <qemu:property name='" + property + "' type='bool' value='false'/>\n";
+  };
   for (const auto& disk : config.disks) {
-    if (disk.merge_requests) continue;
+    if (disk.merge_requests && disk.discard) continue;
     text += "    <qemu:device alias='ua-" + disk.name +
             "'>\n"
-            "      <qemu:frontend>\n"
-            "        <qemu:property name='request-merging' type='bool' value='false'/>\n"
+            "      <qemu:frontend>\n" +
+            (disk.merge_requests ? "" : off("request-merging")) +
+            (disk.discard ? "" : off("discard")) +
             "      </qemu:frontend>\n"
             "    </qemu:device>\n";
   }

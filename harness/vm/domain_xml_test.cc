@@ -32,6 +32,7 @@ MachineConfig full() {
   big.logical_block = 4096;
   big.queues = 1;
   big.merge_requests = false;
+  big.discard = false;
   big.removable = true;
   Disk plan = data;
   plan.name = "plan";

@@ -35,7 +35,8 @@ struct Disk {
   std::uint32_t logical_block = 512;  // bytes: 512 or 4096
   std::uint16_t queues = 0;           // 0: one per vCPU
   bool merge_requests = true;  // QEMU may merge adjacent requests; off where rules hold requests
-  bool removable = false;      // has a slot of its own, so that detach_disk() works
+  bool discard = true;     // offers discards; what libvirt plugs into a running machine always does
+  bool removable = false;  // has a slot of its own, so that detach_disk() works
 };
 
 enum class Console : std::uint8_t { file, terminal };  // terminal: qemu_machine only

@@ -107,6 +107,7 @@ json disk_device(const Disk& disk, const std::string& bus) {
                  {"werror", "report"},
                  {"rerror", "report"},
                  {"request-merging", disk.merge_requests}};
+  if (!disk.discard) device["discard"] = false;
   if (disk.queues > 0) device["num-queues"] = disk.queues;
   return device;
 }
