@@ -91,5 +91,11 @@ TEST(LogLicence, IsForTheEndOfADeviceThatShrinks) {
               ElementsAre("access beyond end of device dm-0"));
 }
 
+TEST(LogLicence, IsForACommandThatReadsAnImageOverItsEnd) {
+  EXPECT_THAT(licensed("", "run command=/dev/blksnap-image0"), IsEmpty());
+  EXPECT_THAT(licensed("", "run command=/dev/blksnap-image0\", \"destroy"),
+              ElementsAre("Buffer I/O error on blksnap-image0, async page read"));
+}
+
 }  // namespace
 }  // namespace snapbed::scenario
