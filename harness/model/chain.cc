@@ -71,12 +71,10 @@ void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
   const std::uint32_t number = older.number[link.old_copy->device];
   SectorSet out = taken_out(facts, link.old_index, *link.old_copy);
   taken_out(facts, link.new_index, *link.new_copy).each([&](std::uint64_t s) { out.add(s, 1); });
-  ++result.exercised["increments"];
-  if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
   std::uint64_t& applied = result.exercised["blocks_applied"];
   for (const std::uint8_t byte : bytes) applied += byte > number ? 1U : 0U;
   std::uint64_t last_block = ~std::uint64_t{0};  // one finding per block
-  std::uint64_t& compared = result.exercised["sectors_compared"];
+  std::uint64_t compared = 0;
   const auto& hashes = facts.journal.hashes;
   each_common(
       *link.old_copy, *link.new_copy,
@@ -91,6 +89,10 @@ void judge_link(const Facts& facts, const Link& link, CheckResult& result) {
           report_loss(facts, link, first + i, hashes[at + i], hashes[new_at + i], result);
         }
       });
+  if (compared == 0) return;  // every block of it has changed, or the copies are of other sectors
+  result.exercised["sectors_compared"] += compared;
+  ++result.exercised["increments"];
+  if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
 }
 
 }  // namespace

@@ -775,12 +775,18 @@ void Cut::judge_image_writes() {
   }
 }
 
+// Of devices whose images were read: what nobody looked at proves nothing.
 void count_window(const Facts& facts, std::size_t index, CheckResult& result, CycleSummary& cycle) {
   const Snapshot& snapshot = facts.history.snapshots[index];
   const Window& window = facts.windows[index];
-  result.exercised["devices"] += snapshot.places.size();
-  result.exercised["quiet_instants"] += window.quiet.size();
+  bool any = false;
   for (std::size_t p = 0; p < snapshot.places.size(); ++p) {
+    const bool seen =
+        std::any_of(snapshot.copies.begin(), snapshot.copies.end(),
+                    [&](const Copy& copy) { return copy.device == p && !copy.segments.empty(); });
+    if (!seen || !snapshot.places[p].recorded) continue;
+    any = true;
+    ++result.exercised["devices"];
     std::uint64_t across = 0;
     for (const Request* request : facts.disks[snapshot.places[p].disk].changes) {
       if (request->begin > window.take.last) break;
@@ -790,6 +796,7 @@ void count_window(const Facts& facts, std::size_t index, CheckResult& result, Cy
     cycle.writes_across_take += across;
     for (const Request* request : window.changes[p]) result.exercised["versions"] += request->count;
   }
+  if (any) result.exercised["quiet_instants"] += window.quiet.size();
 }
 
 }  // namespace

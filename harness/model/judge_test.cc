@@ -705,6 +705,51 @@ TEST(Copies, APartOfAnImageIsJudgedAsFarAsItGoes) {
   }
 }
 
+// What nobody read of is no exercise.
+TEST(Minima, ATakeWithoutACopyAndALinkWithoutASectorCountForNothing) {
+  for (const bool copied : {true, false}) {
+    Story story;
+    story.start();
+    story.hold(1);
+    story.b.cycle = 2;
+    story.b.done(story.b.call("create", {{"snapshot", "s"}, {"devices", {"data0", "scratch"}}}));
+    const std::uint32_t take = story.b.call("take", {{"snapshot", "s"}});
+    story.write(0, 8, 0x22);
+    story.image = story.content;
+    story.b.done(take);
+    if (copied) story.copy(kSectors);
+    story.b.done(story.b.call("destroy", {{"snapshot", "s"}}));
+    story.b.mark(plan::MarkKind::cycle_end, 0);
+    story.stop();
+    const Report report = story.b.judge();
+    ASSERT_EQ(report.broken, "");
+    const auto& counts = report.checks.at("cut").exercised;
+    EXPECT_EQ(counts.at("devices"), copied ? 2U : 1U);
+    EXPECT_EQ(counts.at("writes_across_take"), copied ? 1U : 0U);
+    EXPECT_EQ(counts.at("quiet_instants"), copied ? 3U : 1U);
+    EXPECT_EQ(report.cycles.back().writes_across_take, copied ? 1U : 0U);
+  }
+  Story story;
+  story.start();
+  story.hold(1);
+  story.number = 2;
+  story.map = {2, 2, 2, 2};  // everything has changed
+  story.reads_first = false;
+  story.before_take = [&] {
+    for (std::uint64_t s = 16; s < kSectors; s += 8) story.write(s, 8, 0x44);
+  };
+  story.overwritten = 8;
+  story.hold(2);
+  story.stop();
+  Expectations expectations;
+  expectations.judged = {"chain"};
+  const Report report = story.b.judge(expectations);
+  ASSERT_EQ(report.broken, "");
+  EXPECT_EQ(report.checks.at("chain").exercised.at("sectors_compared"), 0U);
+  EXPECT_EQ(report.checks.at("chain").exercised.at("increments"), 0U);
+  EXPECT_EQ(report.checks.at("chain").outcome, Outcome::not_run);
+}
+
 TEST(Minima, AnUnknownCounterIsBroken) {
   Story story;
   Expectations expectations;
