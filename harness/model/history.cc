@@ -163,8 +163,12 @@ class Teller {
       tracked_.erase(step.args.at("device").get<std::string>());
     }
     if (step.op == "dm_create" || step.op == "dm_reload") tell_size(step, run);
+    // These try the interface, and have removed every tracker at their end.
+    if (step.op == "abi" || step.op == "call_storm" || step.op == "fail_allocations") {
+      tracked_.clear();
+    }
     // Whatever bears the name next is another device.
-    if (step.op == "dm_remove" && run.succeeded()) {
+    if ((step.op == "dm_remove" || step.op == "md_stop") && run.succeeded()) {
       tracked_.erase(step.args.at("name").get<std::string>());
     }
     if (step.op == "plug" || step.op == "unplug") tell_plug(step, run);
@@ -275,7 +279,7 @@ class Teller {
     copy.called = run.called;
     copy.returned = run.returned;
     copy.finished = run.succeeded();
-    copy.range = {0, place.sectors};
+    copy.range = {0, history_.place_at(place.device, run.called).sectors};
     copy.base = step.args.at("base").get<std::uint64_t>();
     collect_evidence(copy, copy.base, copy.range);
     history_.origin_copies.push_back(std::move(copy));
@@ -287,7 +291,7 @@ class Teller {
   }
 
   void add_storage(Snapshot& snapshot, const json& from, Stamp stamp, Stamp returned, bool ok) {
-    const Place& place = history_.place(from.at("device").get<std::string>());
+    const Place place = history_.place_at(from.at("device").get<std::string>(), stamp);
     for (const json& range : from.at("ranges")) {
       const plan::Range part = inside(range, place);
       // Sets of sectors are made of it: 8 TiB are more than any run appends.
@@ -483,8 +487,9 @@ class Teller {
                      run.called,      run.returned,
                      run.succeeded(), {}};
     if (run.finished() && run.result != 0) return;
+    const Place now = history_.place_at(device, run.called);
     for (const json& range : step.args.at("ranges")) {
-      change.ranges.push_back(inside(range, place));
+      change.ranges.push_back(inside(range, now));
     }
     history_.dirtied.push_back(std::move(change));
   }

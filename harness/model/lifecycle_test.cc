@@ -28,7 +28,7 @@ class Story {
     data = b.disk("data0", Role::data, 1024);
     store = b.disk("store0", Role::storage, 65536);
     evidence = b.disk("evidence", Role::evidence, 1 << 16);
-    const std::uint16_t scratch = b.disk("scratch", Role::scratch, 512);
+    scratch = b.disk("scratch", Role::scratch, 512);
     b.plan.devices["lin"] = {"/dev/mapper/lin", "data0", 64, 256};
     b.plan.module_parameters["diff_storage_minimum"] = "1024";
     b.selftest("scratch", scratch);
@@ -105,7 +105,7 @@ class Story {
   static std::uint64_t zero() { return journal::sector_hash(journal::SectorBytes{}); }
 
   JournalBuilder b;
-  std::uint16_t data = 0, store = 0, evidence = 0;
+  std::uint16_t data = 0, store = 0, evidence = 0, scratch = 0;
   std::uint64_t size = 256, image = 256, base = 0;
   std::uint32_t creates = 0;
   std::vector<std::string> devices{"lin"};  // of the snapshot
@@ -241,6 +241,55 @@ TEST(RemovedDevice, TheNextOfItsNameBeginsANewGeneration) {
     EXPECT_EQ(report.checks.at("map").outcome, number == 1 ? Outcome::pass : Outcome::fail)
         << all(report);
   }
+}
+
+// However the tracker went: what stops an array, and what tries the interface and removes every
+// tracker when it has done.
+TEST(RemovedTracker, TheNextGenerationBeginsAtOne) {
+  const Json abi = {{"devices", {"scratch"}}, {"storage", "scratch"}};
+  const std::pair<const char*, Json> steps[] = {{"remove_tracker", {{"device", "lin"}}},
+                                                {"md_stop", {{"name", "lin"}}},
+                                                {"abi", abi},
+                                                {"call_storm", abi},
+                                                {"fail_allocations", abi}};
+  for (const auto& [op, args] : steps) {
+    Story story;
+    story.create();
+    story.take();
+    story.read_map({0, 0}, 1, "aa");
+    story.destroy();
+    story.b.done(story.b.call(op, args), {{"cases", 0}});
+    story.create();
+    story.take();
+    story.read_map({0, 0}, 1, "bb");
+    story.destroy();
+    const Report report = story.judge();
+    EXPECT_EQ(report.broken, "") << op;
+    EXPECT_EQ(report.checks.at("map").outcome, Outcome::pass) << op << all(report);
+  }
+}
+
+// What lies behind the old end of a device that has grown can be storage, dirty, and read.
+TEST(Resize, WhatAGrownDeviceHasWonCountsAsItsOwn) {
+  Story story;
+  story.b.cycle = 1;
+  story.resize(512);
+  story.b.done(story.b.call("create", {{"snapshot", "s"}, {"devices", {"scratch"}}}));
+  story.b.done(
+      story.b.call("append", {{"snapshot", "s"}, {"device", "lin"}, {"ranges", {{300, 64}}}}));
+  story.b.done(story.b.call("take", {{"snapshot", "s"}}));
+  story.b.read(story.scratch, 0, 8);
+  story.b.write(story.data, 64 + 300, std::vector<std::uint64_t>(8, Story::zero()));
+  story.destroy();
+  story.create();
+  story.take();
+  story.b.done(story.b.call("mark_dirty", {{"device", "lin"}, {"ranges", {{400, 8}}}}));
+  story.read_map({0, 0, 0, 1}, 1, "aa");
+  story.destroy();
+  const std::uint32_t copy = story.b.call("copy_origin", {{"device", "lin"}, {"base", 0}});
+  story.b.write(story.evidence, 0, std::vector<std::uint64_t>(512, Story::zero()));
+  story.b.done(copy);
+  EXPECT_EQ(all(story.judge()), "");
 }
 
 // 2048 sectors appended, `used` of them saved, then LOW: due below 512.

@@ -142,7 +142,8 @@ class Power {
   }
 
   void judge_copy(const Copy& copy) {
-    const Place& place = history_.places[copy.device];
+    Place place = history_.places[copy.device];
+    place.sectors = copy.range.count;
     if (!place.recorded) return;
     result_.outcome = result_.outcome == Outcome::fail ? Outcome::fail : Outcome::pass;
     judge_errors(copy, place);
