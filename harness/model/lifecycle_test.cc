@@ -243,6 +243,39 @@ TEST(RemovedDevice, TheNextOfItsNameBeginsANewGeneration) {
   }
 }
 
+// A TAKE that begins a generation clears the maps in its middle: what is marked beside it may be
+// gone, what is marked after it is not.
+TEST(Resize, AMarkBesideTheTakeThatBeginsAGenerationMayBeGone) {
+  for (const bool beside : {true, false}) {
+    for (const std::uint64_t number : {std::uint64_t{1}, std::uint64_t{2}}) {
+      Story story;
+      const auto mark = [&] {
+        story.b.done(story.b.call("mark_dirty", {{"device", "lin"}, {"ranges", {{400, 8}}}}));
+      };
+      story.create();
+      story.take();
+      story.destroy();
+      story.resize(512);
+      story.create();
+      const std::uint32_t take = story.b.call("take", {{"snapshot", "s"}});
+      if (beside) mark();
+      story.b.done(take);
+      if (!beside) mark();
+      story.image = 512;
+      if (number == 2) {
+        story.destroy();
+        story.create();
+        story.take();
+      }
+      story.read_map({0, 0, 0, 0}, number, "bb");
+      story.destroy();
+      const Report report = story.judge();
+      EXPECT_EQ(report.checks.at("map").outcome, beside ? Outcome::pass : Outcome::fail)
+          << number << all(report);
+    }
+  }
+}
+
 // However the tracker went: what stops an array, and what tries the interface and removes every
 // tracker when it has done.
 TEST(RemovedTracker, TheNextGenerationBeginsAtOne) {

@@ -102,7 +102,11 @@ class Bounds {
     const std::uint32_t least = least_number(change.called);
     const std::uint32_t greatest = greatest_number(change.returned);
     const bool held = greatest > number_;
-    const bool done = change.succeeded && change.returned < read_.called;
+    // A TAKE that begins a generation clears the maps in its middle, with what was marked before.
+    const bool cleared =
+        generation_.wrapped &&
+        change.called < facts_.history.snapshots[generation_.takes.front()].take_returned;
+    const bool done = change.succeeded && change.returned < read_.called && !cleared;
     const std::uint32_t must = done ? std::min(least, number_) : 0;
     const std::uint32_t may = held ? number_ : greatest;
     for (const plan::Range& range : change.ranges) mark(range.first, range.count, must, may);
