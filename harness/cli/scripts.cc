@@ -37,15 +37,15 @@ const scenario::Geometry& geometry_of(const std::string& name) {
                               scenario::joined(known) + scenario::nearest_note(name, known));
 }
 
-// Which scripts have passed with this module at this geometry.
+// Which scripts have passed at this geometry with these parts and this judge.
 class Progress {
  public:
-  Progress(fs::path folder, std::string module) : file_(std::move(folder) / kProgressFile) {
-    state_ = {{"module", module}, {"done", json::array()}, {"failed", json::array()}};
+  Progress(fs::path folder, const std::string& with) : file_(std::move(folder) / kProgressFile) {
+    state_ = {{"with", with}, {"done", json::array()}, {"failed", json::array()}};
     std::error_code error;
     if (!fs::exists(file_, error)) return;
     json before = json::parse(base::read_file(file_), nullptr, false);
-    if (before.is_object() && before.value("module", "") == module) state_ = std::move(before);
+    if (before.is_object() && before.value("with", "") == with) state_ = std::move(before);
   }
 
   // The scripts of `all` that have not passed yet.
@@ -103,7 +103,7 @@ int scripts(const CommonOptions& options) {
   const runner::Parts parts = runner::find_parts(options.parts, options.program);
   runner::require_programs();
   const fs::path folder = options.out / ("scripts-" + geometry.name);
-  Progress progress(folder, runner::module_facts(parts.module).hash);
+  Progress progress(folder, runner::fingerprint(parts, options.program));
   std::vector<std::size_t> left =
       options.only ? std::vector<std::size_t>{*options.only} : progress.left(wanted);
   if (options.part && left.size() > *options.part) left.resize(*options.part);

@@ -73,6 +73,11 @@ fs::path find_part(const std::string& what, const fs::path& wanted, const char* 
   throw PartMissing(said);
 }
 
+std::string hash_of(const std::string& bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
 // The next value of this key at or behind *at, which goes on behind it. modinfo is a section of
 // NUL-terminated "key=value" strings.
 std::optional<std::string> modinfo(const std::string& bytes, const std::string& key,
@@ -118,11 +123,18 @@ void require_programs() {
           package));
 }
 
+std::string fingerprint(const Parts& parts, const fs::path& program) {
+  std::string hashes;
+  for (const fs::path& file :
+       {parts.kernel, parts.module, parts.amplifier, parts.image, parts.plugin, program})
+    hashes += file.empty() ? "none " : hash_of(base::read_file(file)) + " ";
+  return hash_of(hashes);
+}
+
 ModuleFacts module_facts(const fs::path& module) {
   const std::string bytes = base::read_file(module);
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
   ModuleFacts facts;
-  facts.hash = fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  facts.hash = hash_of(bytes);
   facts.version = modinfo(bytes, "version").value_or("");
   facts.views = modinfo(bytes, "debugfs").value_or("");
   // "NAME:TYPE", "NAME:description": of each parameter there is at least one.

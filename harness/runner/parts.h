@@ -60,4 +60,8 @@ struct ModuleFacts {
 };
 ModuleFacts module_facts(const std::filesystem::path& module);
 
+// A name for all that a verdict rests on: the bytes of every part that is there, and of the program
+// that judges. 32 hex digits. Throws std::system_error for a part that cannot be read.
+std::string fingerprint(const Parts& parts, const std::filesystem::path& program);
+
 }  // namespace snapbed::runner

@@ -84,5 +84,21 @@ TEST_F(PartsTest, AModuleShowsWhetherItsKernelChangesItsOwnCode) {
   EXPECT_TRUE(module_facts(folder_ / "jumps.ko").patches_code);
 }
 
+TEST_F(PartsTest, TheFingerprintIsAnotherWithAnyOtherPartAndAnyOtherJudge) {
+  const fs::path program = folder_ / "program";
+  base::write_file(program, "the judge");
+  const std::string before = fingerprint(parts_, program);
+  EXPECT_EQ(before.size(), 32U);
+  EXPECT_EQ(fingerprint(parts_, program), before);
+  for (fs::path Parts::*part : {&Parts::kernel, &Parts::module, &Parts::image, &Parts::plugin}) {
+    Parts other = parts_;
+    other.*part = folder_ / "other";
+    base::write_file(folder_ / "other", "another");
+    EXPECT_NE(fingerprint(other, program), before);
+  }
+  base::write_file(program, "another judge");
+  EXPECT_NE(fingerprint(parts_, program), before);
+}
+
 }  // namespace
 }  // namespace snapbed::runner
