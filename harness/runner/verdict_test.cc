@@ -6,6 +6,8 @@
 
 #include <sstream>
 
+#include "runner/archive.h"
+
 namespace snapbed::runner {
 namespace {
 
@@ -96,6 +98,22 @@ TEST(Decide, AnUnsoundRecordProvesNothing) {
   report.checks["cut"] = check(Outcome::fail, "x");
   expect(decide(done(), report), Status::broken, Reason::record_unsound);
   expect(decide(ended(Ending::finding), report), Status::broken, Reason::record_unsound);
+}
+
+// As the run itself has it: what was found before the record ended stands.
+TEST(Verify, ARecordCutShortIsBrokenOnlyWhereTheRunCameToItsEnd) {
+  for (const Ending ending : {Ending::done, Ending::finding}) {
+    Archived archived;
+    archived.journal.complete = false;
+    archived.journal.trouble = "no end";
+    archived.run = ended(ending);
+    Report report = good();
+    report.checks["cut"] = check(Outcome::fail, "x");
+    add_runner_checks(archived, report);
+    const bool found = ending == Ending::finding;
+    expect(decide(archived.run, report), found ? Status::fail : Status::broken,
+           found ? Reason::check_failed : Reason::record_unsound);
+  }
 }
 
 TEST(Decide, ARuleThatNeverFiredIsBroken) {
