@@ -25,6 +25,7 @@
 #include "runner/out_folder.h"
 #include "runner/server.h"
 #include "vm/console.h"
+#include "vm/host_counter.h"
 #include "vm/qemu_machine.h"
 
 namespace snapbed::cli {
@@ -73,7 +74,9 @@ vm::MachineConfig machine(const BenchOptions& asked, const runner::Parts& parts,
                                         fmt::format("snapbed_bench_divide={}", asked.divide),
                                         fmt::format("snapbed_bench_counted={:d}", counted)};
   if (!asked.only.empty()) arguments.push_back("snapbed_bench_only=" + asked.only);
-  config.command_line = runner::guest_command_line(arguments, config.accel, runner::Caches::fast);
+  // Where instructions are counted they are the clock, and it is exact.
+  config.command_line = runner::guest_command_line(
+      arguments, config.accel, counted ? 0 : vm::host_counter_khz(), runner::Caches::fast);
   config.memory_mib = 1024;
   config.vcpus = counted ? 1 : 2;
   config.count_instructions = counted;

@@ -11,6 +11,7 @@
 #include "runner/command_line.h"
 #include "runner/out_folder.h"
 #include "runner/server.h"
+#include "vm/host_counter.h"
 #include "vm/qemu_machine.h"
 
 namespace snapbed::cli {
@@ -27,7 +28,8 @@ vm::MachineConfig machine(const CommonOptions& options, const scenario::Scenario
   config.root_image = parts.image;
   config.firmware = vm::quick_firmware();
   config.command_line =
-      runner::guest_command_line(scenario.kernel_arguments, config.accel) + " snapbed_shell=1";
+      runner::guest_command_line(scenario.kernel_arguments, config.accel, vm::host_counter_khz()) +
+      " snapbed_shell=1";
   config.memory_mib =
       options.memory_mib.value_or(static_cast<std::uint32_t>(scenario.memory_bytes >> 20U));
   config.vcpus = static_cast<std::uint16_t>(options.vcpus.value_or(scenario.vcpus));

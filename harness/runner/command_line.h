@@ -14,8 +14,9 @@ namespace snapbed::runner {
 // object cost several times as much.
 enum class Caches : std::uint8_t { guarded, fast };
 
-// What each guest gets, then `arguments`. Pure.
+// What each guest gets, then `arguments`. `counter_khz`: how fast the emulated processor's counter
+// goes (vm::host_counter_khz()); 0 when the guest has to find out. Pure.
 std::string guest_command_line(const std::vector<std::string>& arguments, vm::Accel accel,
-                               Caches caches = Caches::guarded);
+                               std::uint32_t counter_khz, Caches caches = Caches::guarded);
 
 }  // namespace snapbed::runner

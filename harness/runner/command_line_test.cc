@@ -12,18 +12,25 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 TEST(CommandLine, EndsInWhatWasAskedForSoThatItWins) {
-  EXPECT_THAT(guest_command_line({"slub_debug=-", "quiet"}, vm::Accel::tcg),
+  EXPECT_THAT(guest_command_line({"slub_debug=-", "quiet"}, vm::Accel::tcg, 0),
               EndsWith(" slub_debug=- quiet"));
 }
 
 TEST(CommandLine, GuardsTheModulesObjectsUnlessTheirSpeedIsMeasured) {
-  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg), HasSubstr(" slub_debug=FZP,blksnap_*"));
-  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg, Caches::fast), Not(HasSubstr("slub_debug")));
+  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg, 0), HasSubstr(" slub_debug=FZP,blksnap_*"));
+  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg, 0, Caches::fast),
+              Not(HasSubstr("slub_debug")));
 }
 
 TEST(CommandLine, TrustsTheCounterOfTheEmulatorOnly) {
-  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg), HasSubstr(" tsc=reliable clocksource=tsc"));
-  EXPECT_THAT(guest_command_line({}, vm::Accel::kvm), Not(HasSubstr("tsc")));
+  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg, 0),
+              HasSubstr(" tsc=reliable clocksource=tsc"));
+  EXPECT_THAT(guest_command_line({}, vm::Accel::kvm, 2300000), Not(HasSubstr("tsc")));
+}
+
+TEST(CommandLine, TellsHowFastTheCounterGoesWhereThatIsKnown) {
+  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg, 2300000), HasSubstr(" tsc_early_khz=2300000"));
+  EXPECT_THAT(guest_command_line({}, vm::Accel::tcg, 0), Not(HasSubstr("early")));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "runner/archive.h"
 #include "runner/command_line.h"
 #include "runner/interrupt.h"
+#include "vm/host_counter.h"
 
 namespace snapbed::runner {
 namespace {
@@ -226,7 +227,8 @@ vm::MachineConfig Execution::machine_config() const {
   config.kernel = parts_.kernel;
   config.root_image = parts_.image;
   config.firmware = vm::quick_firmware();
-  config.command_line = guest_command_line(scenario_.kernel_arguments, host_.accel);
+  config.command_line =
+      guest_command_line(scenario_.kernel_arguments, host_.accel, vm::host_counter_khz());
   config.memory_mib =
       options_.memory_mib.value_or(static_cast<std::uint32_t>(scenario_.memory_bytes >> 20U));
   config.vcpus = static_cast<std::uint16_t>(options_.vcpus.value_or(scenario_.vcpus));
