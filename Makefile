@@ -99,6 +99,11 @@ check: ## everything CI asks: lint, unit tests with sanitizers, smoke and meta s
 check-full: ## check, and all scenarios on all kernels, fuzzers, the judge against its slow twin
 	@ci/check.sh --full
 
+.PHONY: peer
+peer: all ## SCENARIO= with another implementation of the interface, which must be accused of nothing
+	@ci/module.sh --kernel "$$(readlink $(ARTIFACTS)/kernel)" --source ci/peer --output $(ARTIFACTS)/peer.ko
+	@$(SNAPBED) run $(SCENARIO) --module $(ARTIFACTS)/peer.ko $(OPTIONS)
+
 .PHONY: bench
 bench: all ## how fast the module is, beside the bare device and dm-snapshot (OPTIONS=)
 	@$(SNAPBED) bench $(OPTIONS)

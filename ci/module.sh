@@ -33,7 +33,7 @@ name=$(sed --quiet 's/^obj-m := \(.*\)\.o$/\1/p' "$kbuild").ko
 [[ $name != .ko ]] || die "module.sh: $kbuild names no module in a line 'obj-m := NAME.o'"
 copy=$output.build
 mkdir --parents "$copy"
-rsync --archive --checksum --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod' --exclude='*.mod.c' \
+rsync --archive --copy-links --checksum --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod' --exclude='*.mod.c' \
   --exclude='.*.cmd' --exclude='Module.symvers' --exclude='modules.order' "$module_source/" "$copy/"
 if [[ $(cat "$copy/.kernel" 2>/dev/null || true) != "$kernel" ]]; then
   find "$copy" '(' -name '*.o' -o -name '*.ko' -o -name '.*.cmd' ')' -delete
