@@ -8,9 +8,9 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <optional>
 
 #include "base/file.h"
+#include "base/kernel_module.h"
 #include "base/process.h"
 
 namespace snapbed::runner {
@@ -78,18 +78,6 @@ std::string hash_of(const std::string& bytes) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-// The next value of this key at or behind *at, which goes on behind it. modinfo is a section of
-// NUL-terminated "key=value" strings.
-std::optional<std::string> modinfo(const std::string& bytes, const std::string& key,
-                                   std::size_t* at = nullptr) {
-  const std::string sought = std::string(1, '\0') + key + "=";
-  const std::size_t found = bytes.find(sought, at == nullptr ? 0 : *at);
-  if (found == std::string::npos) return std::nullopt;
-  const std::string value = bytes.c_str() + found + sought.size();
-  if (at != nullptr) *at = found + sought.size() + value.size();
-  return value;
-}
-
 }  // namespace
 
 Parts find_parts(const Parts& wanted, const fs::path& program, const std::string& module_file) {
@@ -135,11 +123,12 @@ ModuleFacts module_facts(const fs::path& module) {
   const std::string bytes = base::read_file(module);
   ModuleFacts facts;
   facts.hash = hash_of(bytes);
-  facts.version = modinfo(bytes, "version").value_or("");
-  facts.views = modinfo(bytes, "debugfs").value_or("");
+  facts.version = base::modinfo(bytes, "version").value_or("");
+  facts.views = base::modinfo(bytes, "debugfs").value_or("");
+  facts.functions = base::function_symbols(bytes);
   // "NAME:TYPE", "NAME:description": of each parameter there is at least one.
   for (const char* key : {"parmtype", "parm"})
-    for (std::size_t at = 0; const auto words = modinfo(bytes, key, &at);)
+    for (std::size_t at = 0; const auto words = base::modinfo(bytes, key, &at);)
       facts.parameters.insert(words->substr(0, words->find(':')));
   // The section in which such a kernel looks for the places to change.
   facts.patches_code = bytes.find("__jump_table") != std::string::npos;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -54,6 +55,8 @@ struct ModuleFacts {
   // scenarios with needs = ["debugfs"]).
   std::set<std::string> parameters;
   std::string views;
+  // Its functions; nullopt for a file that does not tell (base/kernel_module.h).
+  std::optional<std::set<std::string>> functions;
   // Made for a kernel that changes its own code while it runs (CONFIG_JUMP_LABEL). A module without
   // any static branch does not show it.
   bool patches_code = false;
