@@ -199,6 +199,10 @@ void AbiBench::clear() const {
   for (const abi::CbtInfo& info : infos) must("TRACKER_REMOVE", remove(info.device));
 }
 
+bool has_parameter(const std::string& name) {
+  return std::filesystem::exists(kParameterFolder + name);
+}
+
 std::string read_parameter(const std::string& name) {
   std::string value = base::read_file(kParameterFolder + name);
   while (!value.empty() && value.back() == '\n') value.pop_back();

@@ -16,6 +16,7 @@
 #include "agent/block_device.h"
 #include "agent/case_log.h"
 #include "base/fd.h"
+#include "base/kernel_module.h"
 
 namespace snapbed::agent {
 
@@ -41,6 +42,8 @@ class AbiBench {
     std::function<int(const std::map<std::string, std::string>& parameters)> insert;
     std::function<int()> remove;
     std::function<std::vector<std::string>()> left;  // of the module, after remove()
+    // Of a parameter, as the module documents it.
+    std::function<std::optional<base::NumberRange>(const std::string& name)> range;
   };
 
   AbiBench(CaseLog& cases, std::vector<Subject> origins, Subject storage, Loader loader);
@@ -86,7 +89,9 @@ class AbiBench {
   base::UniqueFd control_;
 };
 
-// Parameters of the module, in sysfs. write_parameter gives 0 or a negative errno.
+// Parameters of the module, in sysfs. read_parameter throws for one that there is not;
+// write_parameter gives 0 or a negative errno.
+bool has_parameter(const std::string& name);
 std::string read_parameter(const std::string& name);
 std::int64_t write_parameter(const std::string& name, const std::string& value);
 

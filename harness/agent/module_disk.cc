@@ -36,7 +36,7 @@ std::string parameter_text(const std::map<std::string, std::string>& parameters)
   return text;
 }
 
-int insert_module(const std::string& path, const std::map<std::string, std::string>& parameters) {
+std::string read_module(const std::string& path) {
   const BlockDevice disk(path, O_RDONLY);
   const AlignedMemory memory(disk.sectors() * kSectorBytes);
   if (const int error = read_at(disk.fd(), memory.span(), 0); error != 0) {
@@ -44,9 +44,18 @@ int insert_module(const std::string& path, const std::map<std::string, std::stri
   }
   const std::uint64_t bytes =
       module_bytes(memory.span(), memory.size() - static_cast<std::size_t>(kSectorBytes));
-  const std::string text = parameter_text(parameters);
   const auto file = memory.span().subspan(kSectorBytes, bytes);
-  return ::syscall(SYS_init_module, file.data(), file.size(), text.c_str()) == 0 ? 0 : errno;
+  return {file.begin(), file.end()};
+}
+
+int insert_module_file(const std::string& bytes,
+                       const std::map<std::string, std::string>& parameters) {
+  const std::string text = parameter_text(parameters);
+  return ::syscall(SYS_init_module, bytes.data(), bytes.size(), text.c_str()) == 0 ? 0 : errno;
+}
+
+int insert_module(const std::string& disk, const std::map<std::string, std::string>& parameters) {
+  return insert_module_file(read_module(disk), parameters);
 }
 
 int remove_module(const std::string& name) {

@@ -18,7 +18,12 @@ std::uint64_t module_bytes(std::span<const std::uint8_t> sector, std::uint64_t l
 // "name=value name=value". Pure.
 std::string parameter_text(const std::map<std::string, std::string>& parameters);
 
-// Both give 0 or a positive errno of the kernel. The first throws when the disk cannot be read.
+// The .ko file on a disk. Throws when it cannot be read.
+std::string read_module(const std::string& disk);
+
+// All give 0 or a positive errno of the kernel; insert_module throws as read_module does.
+int insert_module_file(const std::string& bytes,
+                       const std::map<std::string, std::string>& parameters);
 int insert_module(const std::string& disk, const std::map<std::string, std::string>& parameters);
 int remove_module(const std::string& name);
 

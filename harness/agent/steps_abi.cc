@@ -42,13 +42,13 @@ std::vector<std::string> Agent::whole_disks() const {
 Agent::Result Agent::abi_calls(const Step& step) {
   control_.reset();
   CaseLog cases(marks_, {step.id, step.cycle});
+  const std::string module =
+      read_module(wait_for_device(kModuleDisk, base::Deadline::after(kDiskLimit)));
   const AbiBench::Loader loader{
-      [](const auto& parameters) {
-        return insert_module(wait_for_device(kModuleDisk, base::Deadline::after(kDiskLimit)),
-                             parameters);
-      },
+      [&](const auto& parameters) { return insert_module_file(module, parameters); },
       [] { return remove_module(kModuleName); },
-      [this] { return leftovers(kModuleName, whole_disks()).found; }};
+      [this] { return leftovers(kModuleName, whole_disks()).found; },
+      [&](const std::string& name) { return base::parameter_range(module, name); }};
   AbiBench bench(cases, subjects(step), subject_at(device_path(step.args.at("storage"))), loader);
   run_abi_part(bench, step.args.value("part", "all"));
   return {{"result", 0}, {"cases", cases.count()}};

@@ -152,4 +152,18 @@ MountOptions parse_mount_options(const std::string& options) {
   return result;
 }
 
+bool is_block_major(const std::string& devices, unsigned long major) {
+  std::istringstream lines(devices);
+  bool block = false;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    unsigned long number = 0;
+    if (line == "Block devices:")
+      block = true;
+    else if (block && fields >> number && number == major)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace snapbed::agent

@@ -36,6 +36,9 @@ std::vector<std::string> fio_targets(const std::string& job);
 // Whether a fio job file makes its workers threads instead of processes.
 bool fio_uses_threads(const std::string& job);
 
+// Whether /proc/devices lists this major among those of block devices.
+bool is_block_major(const std::string& devices, unsigned long major);
+
 // Mount options as mount(2) takes them: flags, and the rest for the file system.
 struct MountOptions {
   unsigned long flags = 0;

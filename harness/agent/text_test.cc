@@ -33,6 +33,17 @@ TEST(SubstituteDevices, RefusesWhatItCannotReplace) {
   EXPECT_THROW(substitute_devices("0 8 linear %% 0", devices()), std::runtime_error);
 }
 
+TEST(BlockMajor, IsOneUnderTheHeadingOfBlockDevices) {
+  const std::string devices =
+      "Character devices:\n  1 mem\n254 rtc\n\nBlock devices:\n  7 loop\n253 blksnap-image\n";
+  EXPECT_TRUE(is_block_major(devices, 7));
+  EXPECT_TRUE(is_block_major(devices, 253));
+  for (const unsigned long other : {1UL, 25UL, 53UL, 254UL}) {
+    EXPECT_FALSE(is_block_major(devices, other)) << other;
+  }
+  EXPECT_FALSE(is_block_major("", 7));
+}
+
 TEST(Words, SplitAtBlanks) {
   EXPECT_THAT(words("  -b 4096\t-O ^64bit\n"), ElementsAre("-b", "4096", "-O", "^64bit"));
   EXPECT_THAT(words(""), IsEmpty());
