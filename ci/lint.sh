@@ -59,6 +59,14 @@ for ((i = 0; i < ${#ranks[@]}; i++)); do
   done
 done
 
+# A scenario that names a function is skipped for a module without it: for ours that would be silence.
+functions=$(nm "$copy"/module/*.o | sed --quiet 's/^.* [tT] //p')
+while read -r name; do
+  grep --quiet --line-regexp --fixed-strings "$name" <<<"$functions" ||
+    problem "a scenario puts pauses into the function $name, which the module does not have"
+done < <(git grep -h --extended-regexp --only-matching 'amplify_code [^"]*functions=[^ "]+' -- scenarios ':!scenarios/meta' |
+  sed 's/.*functions=//' | tr , '\n' | sed 's/[+].*//' | sort --unique)
+
 if git ls-files | grep --quiet '\.py$' || git grep --quiet --extended-regexp '^#!.*python'; then
   problem "there is Python in the tree"
 fi

@@ -14,6 +14,7 @@
 #include "runner/archive.h"
 #include "runner/command_line.h"
 #include "runner/interrupt.h"
+#include "runner/module_needs.h"
 #include "vm/host_counter.h"
 
 namespace snapbed::runner {
@@ -142,20 +143,10 @@ bool Execution::needs(const char* what) const {
   return std::find(scenario_.needs.begin(), scenario_.needs.end(), what) != scenario_.needs.end();
 }
 
-// Another implementation of the interface has other parameters beside those of the interface, and
-// nothing to look at inside.
 void Execution::require_module() const {
-  if (!scenario_.module) return;
-  const ModuleFacts facts = module_facts(parts_.module);
-  for (const auto& [name, value] : scenario_.module_parameters)
-    if (!facts.parameters.contains(name))
-      throw ModuleLacks(fmt::format("the scenario sets the parameter {}, which {} does not have",
-                                    name, parts_.module.string()));
-  if (needs("debugfs") && facts.views.empty())
-    throw ModuleLacks(
-        fmt::format("the scenario looks into the module through debugfs, and {} does "
-                    "not say that it can (its modinfo has no \"debugfs\")",
-                    parts_.module.string()));
+  const std::string what =
+      lacking(scenario_, built_.plan, module_facts(parts_.module), parts_.module.string());
+  if (!what.empty()) throw ModuleLacks(what);
 }
 
 void Execution::require_host() const {
