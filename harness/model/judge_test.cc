@@ -602,6 +602,41 @@ TEST(Corrupted, WhatALaterCopyShowsWasNotLost) {
   }
 }
 
+// The interface lets a module fail every read of a corrupted snapshot: there is nothing to compare
+// then, and nothing left undone. What a scenario counts on beyond that, it says in its minima.
+TEST(Corrupted, AnImageThatIsRefusedWholeWasLookedAt) {
+  const auto refused = [](bool told, std::uint64_t second_at, const Expectations& demanded = {}) {
+    Story story;
+    story.start();
+    story.hold_begun();
+    if (told) {
+      story.b.mark(plan::MarkKind::event, 0,
+                   {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", 28}});
+      story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
+    }
+    story.refused_copy(0, 256);
+    story.refused_copy(second_at, 256);
+    story.b.done(story.b.call("destroy", {{"snapshot", "s"}}));
+    story.stop();
+    return story.b.judge(demanded);
+  };
+  const Report whole = refused(true, 128);
+  EXPECT_EQ(all(whole), "");
+  EXPECT_EQ(whole.broken, "");
+  EXPECT_EQ(whole.checks.at("cut").outcome, Outcome::pass);
+  EXPECT_EQ(whole.checks.at("cut").exercised.at("sectors_judged"), 0U);
+  EXPECT_EQ(whole.checks.at("cut").exercised.at("bad_sectors"), 512U);
+  EXPECT_EQ(whole.checks.at("twice").outcome, Outcome::pass);
+
+  EXPECT_FALSE(refused(true, 256).checks.contains("twice"));
+  EXPECT_EQ(refused(false, 128).checks.at("cut").outcome, Outcome::fail);
+  EXPECT_EQ(refused(false, 128).checks.at("twice").outcome, Outcome::not_run);
+  Expectations demanded;
+  demanded.minimum = {{"cut.sectors_judged", 1}, {"twice.sectors_compared", 1}};
+  EXPECT_EQ(refused(true, 128, demanded).checks.at("cut").outcome, Outcome::not_run);
+  EXPECT_EQ(refused(true, 128, demanded).checks.at("twice").outcome, Outcome::not_run);
+}
+
 TEST(Corrupted, AStoreAfterItsDeliveryIsFound) {
   Story story;
   story.before_destroy = [&] {

@@ -70,6 +70,19 @@ class Story {
     b.done(id);
   }
 
+  // A copy of some sectors of which none could be read.
+  void refused_copy(std::uint64_t first, std::uint64_t count) {
+    const std::uint32_t id = b.call("copy_image", {{"snapshot", "s"},
+                                                   {"device", "data0"},
+                                                   {"base", evidence_base},
+                                                   {"first", first},
+                                                   {"count", count}});
+    b.mark(plan::MarkKind::read_error, id,
+           {{"device", "data0"}, {"first", first}, {"count", count}, {"error", 5}});
+    b.done(id);
+    evidence_base += count;
+  }
+
   void call(const std::function<void()>& hook) {
     if (hook) hook();
   }
@@ -82,7 +95,8 @@ class Story {
     write(0, 8, 0x11);
   }
 
-  void hold(std::uint32_t cycle) {
+  // Up to the end of TAKE.
+  void hold_begun(std::uint32_t cycle = 1) {
     b.cycle = cycle;
     nlohmann::json args = {{"snapshot", "s"}, {"devices", {"data0"}}};
     if (unheard) args["events"] = "no";
@@ -99,6 +113,10 @@ class Story {
     image = content;
     call(in_take);
     b.done(take);
+  }
+
+  void hold(std::uint32_t cycle) {
+    hold_begun(cycle);
     call(after_take);
     copy(image_lies_at);
     call(before_write);
