@@ -78,7 +78,9 @@ bool outlives_an_image(const Scenario& scenario) {
 }  // namespace
 
 std::vector<std::string> licensed_log(const Scenario& scenario) {
-  std::vector<std::string> licences;
+  // Whether an image takes requests, which the block layer tells of, or bios, which it does not, is
+  // the module's choice; what it may refuse, the judge knows.
+  std::vector<std::string> licences = {"^I/O error: [A-Z_]+ on blksnap-image[0-9]+$"};
   const std::set<std::string> operations = failing(scenario);
   for (const std::string& operation : operations)
     licences.push_back("^I/O error: " + kNames.at(operation) + " on vd[a-z]+$");

@@ -31,8 +31,9 @@ const std::vector<std::string> kTitles = {
     "XFS (vdf): log I/O error -5",
 };
 
-// The titles of kTitles that a scenario with these lines more is licensed to cause.
-std::vector<std::string> licensed(const std::string& rules, const std::string& step = "take") {
+// Those of `titles` that a scenario with these lines more is licensed to cause.
+std::vector<std::string> licensed(const std::string& rules, const std::string& step = "take",
+                                  const std::vector<std::string>& titles = kTitles) {
   const Scenario scenario = parse("promise = \"p\"\ncycle = [\"dm_create name=lin\", \"" + step +
                                       "\"]\nrules = [" + rules + R"(]
 [[disk]]
@@ -45,7 +46,7 @@ size = "32M"
 )",
                                   "licences.toml", "/nonexistent");
   std::vector<std::string> found;
-  for (const std::string& title : kTitles) {
+  for (const std::string& title : titles) {
     for (const std::string& licence : licensed_log(scenario)) {
       if (!std::regex_search(title, std::regex(licence))) continue;
       found.push_back(title);
@@ -59,6 +60,15 @@ TEST(LogLicence, WithoutFaultsThereIsNone) {
   EXPECT_THAT(licensed(""), IsEmpty());
   EXPECT_THAT(licensed("\"hold read of data0 first within=200ms\", \"delay any of data0 for=5ms\""),
               IsEmpty());
+}
+
+// A module whose images take requests has the block layer say what the reader is told.
+TEST(LogLicence, IsForWhatAnImageRefuses) {
+  EXPECT_THAT(
+      licensed("", "take",
+               {"I/O error: READ on blksnap-image0", "I/O error: WRITE on blksnap-image12",
+                "I/O error: READ on blksnap-image0p1"}),
+      ElementsAre("I/O error: READ on blksnap-image0", "I/O error: WRITE on blksnap-image12"));
 }
 
 TEST(LogLicence, IsForTheOperationsThatFail) {
