@@ -113,15 +113,6 @@ UniqueFd open_stream(const std::string& path, int flags) {
   return fd;
 }
 
-Exit exit_of(int status) {
-  Exit exit;
-  if (WIFEXITED(status))
-    exit.code = WEXITSTATUS(status);
-  else
-    exit.signal = WTERMSIG(status);
-  return exit;
-}
-
 struct Pipe {
   UniqueFd read;
   UniqueFd write;
@@ -150,6 +141,15 @@ bool drain(int fd, std::string& text) {
 }
 
 }  // namespace
+
+Exit exit_of(int status) {
+  Exit exit;
+  if (WIFEXITED(status))
+    exit.code = WEXITSTATUS(status);
+  else
+    exit.signal = WTERMSIG(status);
+  return exit;
+}
 
 std::string to_string(const Exit& exit) {
   if (exit.signal)

@@ -28,6 +28,8 @@ struct Exit {
 
   bool ok() const { return code == 0; }
 };
+// From what waitpid() tells of a process that has ended.
+Exit exit_of(int status);
 // "exit status 3", "killed by signal 9 (Killed)".
 std::string to_string(const Exit& exit);
 

@@ -64,6 +64,8 @@ struct Bound {
 
 class Cut {
  public:
+  static constexpr int kEio = 5;
+
   Cut(Facts& facts, std::size_t index, CheckResult& result)
       : facts_(facts),
         snapshot_(facts.history.snapshots[index]),
@@ -234,6 +236,7 @@ class Cut {
   bool explained(const BadRange& bad, const Place& place, const SectorSet& excused,
                  const SectorSet& shown) const;
   void judge_again(const Copy& copy);
+  void add_read_error(const Copy& copy, const BadRange& bad, const std::string& why);
   bool cut_off(const BadRange& bad, const Copy& copy) const;
   std::string take_text() const {
     return fmt::format("TAKE of {} lies in stamps [{}, {}], {} quiet intervals", snapshot_.name,
@@ -662,24 +665,16 @@ void Cut::judge_errors() {
     const SectorSet shown = snapshot_.corrupted() ? shown_after(copy) : SectorSet();
     for (const BadRange& bad : copy.bad) {
       result_.exercised["bad_sectors"] += bad.count;
-      constexpr int kEio = 5;
       if (bad.error == kEio &&
           (withdrawn || cut_off(bad, copy) || explained(bad, place, excused, shown))) {
         continue;
       }
-      add_finding(
-          result_, Kind::cut_read_error, place.device, snapshot_.take_cycle,
-          Evidence{.snapshot = index_,
-                   .sectors = {{place.disk, place.first + bad.first, bad.count}},
-                   .steps = {copy.step},
-                   .focus = copy.called},
-          fmt::format(
-              "Image sectors [{}, +{}) of {} read with error {} in {}, and {}.", bad.first,
-              bad.count, place.device, bad.error, step_name(facts_.history, copy.step),
-              shown.any(bad.first, bad.count)
-                  ? "no failed read near it explains it; CORRUPTED does not either: a later "
-                    "copy shows what was refused, and what is lost stays lost"
-                  : "neither a CORRUPTED event nor a failed read near it explains it"));
+      add_read_error(copy, bad,
+                     shown.any(bad.first, bad.count)
+                         ? ", and no failed read near it explains it; CORRUPTED does not either: a "
+                           "later copy shows what was refused, and what is lost stays lost."
+                         : ", and neither a CORRUPTED event nor a failed read near it explains "
+                           "it.");
     }
   }
 }
@@ -692,20 +687,23 @@ void Cut::judge_again(const Copy& copy) {
   const Place& place = snapshot_.places[copy.device];
   const SectorSet excused = this->excused(copy);
   for (const BadRange& bad : copy.again) {
-    constexpr int kEio = 5;
     if (bad.error == kEio && excused.any(place.first + bad.first, bad.count)) continue;
-    add_finding(
-        result_, Kind::cut_read_error, place.device, snapshot_.take_cycle,
-        Evidence{.snapshot = index_,
-                 .sectors = {{place.disk, place.first + bad.first, bad.count}},
-                 .steps = {copy.step},
-                 .focus = copy.called},
-        fmt::format(
-            "Image sectors [{}, +{}) of {} read with error {} in {} and well when they were "
-            "asked for again at once, and no failed read near them explains it: what is "
-            "not lost has to be read at the first time.",
-            bad.first, bad.count, place.device, bad.error, step_name(facts_.history, copy.step)));
+    add_read_error(copy, bad,
+                   " and well when they were asked for again at once, and no failed read near them "
+                   "explains it: what is not lost has to be read at the first time.");
   }
+}
+
+void Cut::add_read_error(const Copy& copy, const BadRange& bad, const std::string& why) {
+  const Place& place = snapshot_.places[copy.device];
+  add_finding(
+      result_, Kind::cut_read_error, place.device, snapshot_.take_cycle,
+      Evidence{.snapshot = index_,
+               .sectors = {{place.disk, place.first + bad.first, bad.count}},
+               .steps = {copy.step},
+               .focus = copy.called},
+      fmt::format("Image sectors [{}, +{}) of {} read with error {} in {}{}", bad.first, bad.count,
+                  place.device, bad.error, step_name(facts_.history, copy.step), why));
 }
 
 // Of a device that was changing its size during the take either size is right.

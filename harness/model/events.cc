@@ -189,8 +189,7 @@ class Events {
     for (const journal::Request* request : facts_.disks[range.disk].changes) {
       if (request->begin >= before) break;
       if (request->error != 0 && request->begin > range.from &&
-          request->first < range.first + range.count &&
-          range.first < request->first + request->count) {
+          meets(*request, range.first, range.count)) {
         return request;
       }
     }
@@ -203,8 +202,7 @@ class Events {
       const auto& reads = facts_.disks[place.disk].reads;
       return std::any_of(reads.begin(), reads.end(), [&](const journal::Request* request) {
         return request->error != 0 && request->begin > snapshot_.take_called &&
-               request->end < before && request->first < place.first + place.sectors &&
-               place.first < request->first + request->count;
+               request->end < before && meets(*request, place.first, place.sectors);
       });
     });
   }

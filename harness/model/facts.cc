@@ -11,11 +11,11 @@ namespace snapbed::model {
 using journal::Op;
 using journal::Request;
 
-namespace {
-
 bool meets(const Request& request, std::uint64_t first, std::uint64_t count) {
   return request.first < first + count && first < request.first + request.count;
 }
+
+namespace {
 
 // True when the request touches a captured sector of the place that is no storage.
 bool touches(const Request& request, const Place& place, const SectorSet& exempt) {

@@ -81,6 +81,9 @@ struct Version {
   Stamp begin = 0, moved = 0, end = 0;
   std::uint64_t hash = 0;
 };
+// Whether the request touches sectors [first, first + count) of its disk.
+bool meets(const journal::Request& request, std::uint64_t first, std::uint64_t count);
+
 // Every version of a disk's sector, by moved. Linear in the disk's requests: for explanations.
 std::vector<Version> versions_of(const Facts& facts, std::uint16_t disk, std::uint64_t sector);
 

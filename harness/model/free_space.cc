@@ -57,8 +57,7 @@ bool FreeSpace::used(Stamp append) const {
     if (range.from != append || !range.ok) continue;
     for (const Request* request : facts_.disks[range.disk].changes) {
       if (request->begin > append && request->begin < snapshot_.destroyed &&
-          request->first < range.first + range.count &&
-          range.first < request->first + request->count) {
+          meets(*request, range.first, range.count)) {
         return true;
       }
     }

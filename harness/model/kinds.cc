@@ -53,17 +53,14 @@ constexpr Row kRows[] = {
      "The image refuses data although nothing was reported lost and no request below failed. Look "
      "for states that are treated as lost by mistake: an allocation failure, a copy that is still "
      "running, a read that a write has overtaken and that has to be served again, an end of the "
-     "device "
-     "that is not a whole chunk."},
+     "device that is not a whole chunk."},
     {Kind::cut_image_write, "cut", "image-write",
      "A write through the image was answered with success and is not what the image shows. It lost "
      "against the late store of the old data, or the read came from the older copy in memory."},
     {Kind::cut_image_size, "cut", "image-size",
      "An image is as large as its device was when TAKE captured it, and stays so. Look at where "
-     "its "
-     "capacity comes from: the device as it is now, the one of a CREATE before it changed its "
-     "size, or "
-     "a number that lost its upper half."},
+     "its capacity comes from: the device as it is now, the one of a CREATE before it changed its "
+     "size, or a number that lost its upper half."},
     {Kind::twice_moved, "twice", "moved",
      "A frozen image changed between two reads. The version shown first was right for a while: the "
      "sector was not copied when it was overwritten in between (look for the read of it among the "

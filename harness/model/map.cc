@@ -136,9 +136,7 @@ class MapJudge {
     const Stamp after = due_after(least);
     for (const Request* request : facts_.disks[place_.disk].changes) {
       if (request->begin <= after || request->error != 0) continue;
-      if (request->first < first + block_sectors() && first < request->first + request->count) {
-        return request;
-      }
+      if (meets(*request, first, block_sectors())) return request;
     }
     return nullptr;
   }

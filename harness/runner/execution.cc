@@ -139,10 +139,6 @@ void Execution::run() {
   }
 }
 
-bool Execution::needs(const char* what) const {
-  return std::find(scenario_.needs.begin(), scenario_.needs.end(), what) != scenario_.needs.end();
-}
-
 void Execution::require_module() const {
   const std::string what =
       lacking(scenario_, built_.plan, module_facts(parts_.module), parts_.module.string());
@@ -150,7 +146,7 @@ void Execution::require_module() const {
 }
 
 void Execution::require_host() const {
-  if (needs("kvm") && host_.accel != vm::Accel::kvm)
+  if (scenario::needs(scenario_, "kvm") && host_.accel != vm::Accel::kvm)
     throw HostLacks("the scenario needs KVM, this run has none (snapbed doctor tells why)");
   const std::uint64_t memory_mib = options_.memory_mib.value_or(static_cast<std::uint32_t>(
       std::min<std::uint64_t>(scenario_.memory_bytes >> 20U, ~std::uint32_t{0})));
@@ -248,7 +244,10 @@ vm::Disk Execution::machine_disk(const std::string& name) const {
   // libvirt cannot plug in a disk that does not merge.
   out.merge_requests = out.removable || scenario_.rules.empty();
   for (const scenario::Disk& asked : scenario_.disks)
-    if (asked.name == name) out.logical_block = asked.logical_block, out.discard = asked.discard;
+    if (asked.name == name) {
+      out.logical_block = asked.logical_block;
+      out.discard = asked.discard;
+    }
   return out;
 }
 

@@ -57,7 +57,6 @@ class Execution {
   void read_console();
   std::string gave_up(const std::string& what);
   bool end(Ending ending, std::string what);
-  bool needs(const char* what) const;
   void require_host() const;
   void require_module() const;
   void dump_memory();

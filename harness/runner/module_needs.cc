@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <sstream>
 
 namespace snapbed::runner {
@@ -29,9 +28,7 @@ std::string lacking(const scenario::Scenario& scenario, const plan::Plan& plan,
     if (!facts.parameters.contains(name))
       return fmt::format("the scenario sets the parameter {}, which {} does not have", name,
                          module);
-  const bool looks =
-      std::find(scenario.needs.begin(), scenario.needs.end(), "debugfs") != scenario.needs.end();
-  if (looks && facts.views.empty())
+  if (scenario::needs(scenario, "debugfs") && facts.views.empty())
     return fmt::format(
         "the scenario looks into the module through debugfs, and {} does not say "
         "that it can (its modinfo has no \"debugfs\")",

@@ -15,14 +15,6 @@ const std::map<std::string, std::string> kNames = {{"read", "READ"},
                                                    {"zero", "WRITE_ZEROES"},
                                                    {"flush", "FLUSH"}};
 
-template <typename Visit>
-void each_step(const Scenario& scenario, Visit visit) {
-  for (const Step& step : scenario.setup) visit(step);
-  for (const auto& turn : scenario.cycle)
-    for (const Step& step : turn) visit(step);
-  for (const Step& step : scenario.teardown) visit(step);
-}
-
 std::set<std::string> all_operations() {
   std::set<std::string> all;
   for (const auto& [operation, name] : kNames) all.insert(operation);
@@ -49,30 +41,28 @@ std::set<std::string> failing(const Scenario& scenario) {
 // Whether a step gives a device fewer sectors than it had.
 bool shrinks(const Scenario& scenario) {
   std::map<std::string, std::uint64_t> largest;
-  bool smaller = false;
-  each_step(scenario, [&](const Step& step) {
-    if (step.op != "dm_reload") return;
-    const std::string name = step.args.at("name");
-    const std::uint64_t sectors = step.args.at("size");
+  for (const Step* step : steps_of(scenario)) {
+    if (step->op != "dm_reload") continue;
+    const std::string name = step->args.at("name");
+    const std::uint64_t sectors = step->args.at("size");
     const auto known = std::find_if(scenario.devices.begin(), scenario.devices.end(),
                                     [&](const Device& device) { return device.name == name; });
     std::uint64_t& most = largest[name];
     if (known != scenario.devices.end()) most = std::max(most, known->where.sectors);
-    smaller = smaller || sectors < most;
+    if (sectors < most) return true;
     most = std::max(most, sectors);
-  });
-  return smaller;
+  }
+  return false;
 }
 
 // Whether a command opens an image by itself and the snapshot is destroyed: it may still be
 // reading.
 bool outlives_an_image(const Scenario& scenario) {
-  bool named = false;
-  each_step(scenario, [&](const Step& step) {
-    named = named || (step.op == "run" && step.args.at("command").get<std::string>().find(
-                                              "/dev/blksnap-image") != std::string::npos);
-  });
-  return named && uses(scenario, "destroy");
+  const auto steps = steps_of(scenario);
+  return uses(scenario, "destroy") && std::any_of(steps.begin(), steps.end(), [](const Step* step) {
+           return step->op == "run" && step->args.at("command").get<std::string>().find(
+                                           "/dev/blksnap-image") != std::string::npos;
+         });
 }
 
 }  // namespace

@@ -312,12 +312,24 @@ bool takes_selftest(const Disk& disk) {
   return disk.role == journal::Role::data && disk.discard;
 }
 
+std::vector<const Step*> steps_of(const Scenario& scenario) {
+  std::vector<const Step*> all;
+  const auto add = [&](const std::vector<Step>& steps) {
+    for (const Step& step : steps) all.push_back(&step);
+  };
+  add(scenario.setup);
+  for (const auto& turn : scenario.cycle) add(turn);
+  add(scenario.teardown);
+  return all;
+}
+
 bool uses(const Scenario& scenario, std::string_view op) {
-  const auto is = [op](const Step& step) { return step.op == op; };
-  return std::any_of(scenario.setup.begin(), scenario.setup.end(), is) ||
-         std::any_of(scenario.cycle.begin(), scenario.cycle.end(),
-                     [&](const auto& turn) { return std::any_of(turn.begin(), turn.end(), is); }) ||
-         std::any_of(scenario.teardown.begin(), scenario.teardown.end(), is);
+  const auto steps = steps_of(scenario);
+  return std::any_of(steps.begin(), steps.end(), [&](const Step* step) { return step->op == op; });
+}
+
+bool needs(const Scenario& scenario, std::string_view what) {
+  return std::find(scenario.needs.begin(), scenario.needs.end(), what) != scenario.needs.end();
 }
 
 Scenario parse(const std::string& text, const std::filesystem::path& file,

@@ -116,8 +116,12 @@ struct Scenario {
   std::optional<Expect> expect;
 };
 
+// All steps of setup, cycles and teardown, in this order; they live as long as the scenario.
+std::vector<const Step*> steps_of(const Scenario& scenario);
 // Whether a step of the scenario is this operation.
 bool uses(const Scenario& scenario, std::string_view op);
+// Whether the scenario says that it needs this of the host or the module.
+bool needs(const Scenario& scenario, std::string_view what);
 
 // The checks that a scenario or a mutant may name.
 const std::vector<std::string>& check_names();

@@ -232,11 +232,7 @@ bool LibvirtMachine::process_ended(int wait_ms) {
   if (::poll(&watched, 1, wait_ms) <= 0) return false;
   // We are its parent (see adopt_orphans); libvirt takes it for alive until it is collected.
   int status = 0;
-  if (::waitpid(*pid_, &status, WNOHANG) == *pid_) {
-    exit_.emplace();
-    (WIFSIGNALED(status) ? exit_->signal : exit_->code) =
-        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
-  }
+  if (::waitpid(*pid_, &status, WNOHANG) == *pid_) exit_ = base::exit_of(status);
   return true;
 }
 

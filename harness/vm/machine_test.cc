@@ -220,28 +220,25 @@ TEST(QemuMachine, AKernelThatIsNotThereIsSaidInQemusWords) {
   }
 }
 
-TEST(LibvirtMachine, StartsDumpsAndDiesWhenKilled) {
+// What `body` says of a machine of libvirt's embedded driver, which takes a process of its own.
+std::string with_libvirt_machine(
+    Then then, const std::function<void(Machine& machine, const MachineConfig& config)>& body) {
   const Folder folder;
-  EXPECT_EQ(in_child([&] {
-              const MachineConfig config = config_in(folder, Then::stop);
-              Guardian guardian = Guardian::start();
-              const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
-              const auto machine = host.machine(config);
-              live_and_be_killed(*machine, config);
-            }),
-            "ok");
+  return in_child([&] {
+    const MachineConfig config = config_in(folder, then);
+    Guardian guardian = Guardian::start();
+    const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
+    const auto machine = host.machine(config);
+    body(*machine, config);
+  });
+}
+
+TEST(LibvirtMachine, StartsDumpsAndDiesWhenKilled) {
+  EXPECT_EQ(with_libvirt_machine(Then::stop, live_and_be_killed), "ok");
 }
 
 TEST(LibvirtMachine, AKillFromOutsideIsNoEndOfTheGuests) {
-  const Folder folder;
-  EXPECT_EQ(in_child([&] {
-              const MachineConfig config = config_in(folder, Then::stop);
-              Guardian guardian = Guardian::start();
-              const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
-              const auto machine = host.machine(config);
-              be_killed_by_the_host(*machine, config);
-            }),
-            "ok");
+  EXPECT_EQ(with_libvirt_machine(Then::stop, be_killed_by_the_host), "ok");
 }
 
 // A guest that resets at once may be gone before libvirt has it for started.
@@ -254,15 +251,13 @@ void start_unless_it_ends(Machine& machine) {
 }
 
 TEST(LibvirtMachine, AResetEndsIt) {
-  const Folder folder;
-  EXPECT_EQ(in_child([&] {
-              Guardian guardian = Guardian::start();
-              const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
-              const auto machine = host.machine(config_in(folder, Then::reset));
-              start_unless_it_ends(*machine);
-              machine->wait_ended(Deadline::after(seconds(10)));
-              if (!machine->broke().empty()) throw std::runtime_error(machine->broke());
-            }),
+  EXPECT_EQ(with_libvirt_machine(Then::reset,
+                                 [](Machine& machine, const MachineConfig&) {
+                                   start_unless_it_ends(machine);
+                                   machine.wait_ended(Deadline::after(seconds(10)));
+                                   if (!machine.broke().empty())
+                                     throw std::runtime_error(machine.broke());
+                                 }),
             "ok");
 }
 
@@ -315,12 +310,10 @@ TEST(LibvirtMachine, AKilledHarnessLeavesNoVmAndAUsableRoot) {
              [&] { return find_processes("qemu-", name).empty(); });
   wait_until("the sockets of its VM to go", Deadline::after(kGuardianLimit),
              [&] { return !exists(root / "lib") && !exists(root / "run"); });
-  EXPECT_EQ(in_child([&] {
-              Guardian guardian = Guardian::start();
-              const auto host = LibvirtHost::embedded(libvirt_cache(), &guardian);
-              const auto machine = host.machine(config_in(folder, Then::stop));
-              machine->start(Deadline::after(seconds(30)));
-            }),
+  EXPECT_EQ(with_libvirt_machine(Then::stop,
+                                 [](Machine& machine, const MachineConfig&) {
+                                   machine.start(Deadline::after(seconds(30)));
+                                 }),
             "ok");
 }
 
