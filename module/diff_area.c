@@ -404,24 +404,26 @@ bool diff_area_secure(struct diff_area *area, sector_t first, sector_t count,
 			return false;
 		}
 		ret = claim_span(area, &span, reads);
+		if (ret >= 0) {
+			if (in_parts)
+				area->begun += ret;
+			continue;
+		}
 		if (ret == -EAGAIN) {
 			park_for_budget(area, bio, waiter);
 			return false;
 		}
-		if (ret < 0 && reads) {
+		if (reads) {
 			park_for_worker(area, bio, waiter);
 			return false;
 		}
-		if (ret < 0 && waiter == DIFF_WAITER_IMAGE) {
+		if (waiter == DIFF_WAITER_IMAGE) {
 			diff_area_end_bio(bio, BLK_STS_RESOURCE);
 			return false;
 		}
-		if (ret < 0 && park_for_memory(area, bio))
+		if (park_for_memory(area, bio))
 			return false;
-		if (ret < 0)
-			lose_chunk(area, span.chunk);
-		else if (in_parts)
-			area->begun += ret;
+		lose_chunk(area, span.chunk);
 	}
 	if (all_safe) {
 		if (reads)
@@ -575,19 +577,23 @@ static void kick_work(struct work_struct *work)
 {
 	struct diff_area *area = container_of(work, struct diff_area,
 					      kick_work);
-	unsigned int n = KICK_MAX;
 	struct bio *bio;
+	unsigned int n;
+	bool left;
 
 	spin_lock_irq(&area->lock);
-	while ((n-- || diff_area_is_over(area)) &&
-	       (bio = bio_list_pop(&area->budget)))
+	for (n = 0; n < KICK_MAX || diff_area_is_over(area); n++) {
+		bio = bio_list_pop(&area->budget);
+		if (!bio)
+			break;
 		bio_list_add(&area->pending, bio);
-	n = !bio_list_empty(&area->budget);
+	}
+	left = !bio_list_empty(&area->budget);
 	bio_list_merge(&area->image_pending, &area->image_budget);
 	bio_list_init(&area->image_budget);
 	spin_unlock_irq(&area->lock);
 	/* The others wait on, as if they had looked. */
-	if (n)
+	if (left)
 		diff_storage_wait_budget(area->storage, 1, true);
 	queue_work(area->copy_wq, &area->copy_work);
 	queue_work(area->store_wq, &area->store_work);
