@@ -209,6 +209,25 @@ std::optional<std::uint64_t> process_start_time(pid_t pid) {
   return std::stoull(fields[kStartTime]);
 }
 
+std::optional<ProcessorUse> processor_use(pid_t pid) {
+  std::optional<ProcessorUse> sum;
+  std::error_code error;
+  const std::filesystem::directory_iterator threads("/proc/" + std::to_string(pid) + "/task",
+                                                    error);
+  if (error) return sum;
+  for (auto thread = begin(threads); thread != end(threads); thread.increment(error)) {
+    if (error) break;
+    std::ifstream file(thread->path() / "schedstat");
+    std::int64_t ran = 0;
+    std::int64_t waited = 0;
+    if (!(file >> ran >> waited)) continue;  // it has just ended
+    if (!sum) sum.emplace();
+    sum->ran += std::chrono::nanoseconds(ran);
+    sum->waited += std::chrono::nanoseconds(waited);
+  }
+  return sum;
+}
+
 struct Process::Streams {
   int in = -1;  // -1: inherited
   int out = -1;

@@ -123,4 +123,13 @@ std::vector<std::string> process_stat(pid_t pid);
 // nullopt when there is no such process.
 std::optional<std::uint64_t> process_start_time(pid_t pid);
 
+// Processor time of a process's living threads: had, and waited for while they could have run.
+struct ProcessorUse {
+  std::chrono::nanoseconds ran{0};
+  std::chrono::nanoseconds waited{0};
+};
+// The sums of /proc/PID/task/TID/schedstat (the kernel's scheduler/sched-stats.rst); nullopt when
+// there is no such process or the host's kernel does not count.
+std::optional<ProcessorUse> processor_use(pid_t pid);
+
 }  // namespace snapbed::base

@@ -147,6 +147,15 @@ TEST(Process, DiesWithItsStarterOnKillMinus9) {
   ::close(fds[1]);
 }
 
+TEST(Process, ItsProcessorTimeGrows) {
+  auto process = Process::start({.argv = {"sh", "-c", "while :; do :; done"}});
+  ASSERT_TRUE(processor_use(process.pid())) << "this kernel keeps no schedstat";
+  wait_until("the child to run", Deadline::after(seconds(10)),
+             [&] { return processor_use(process.pid())->ran > std::chrono::milliseconds(20); });
+  process.kill();
+  EXPECT_FALSE(processor_use(process.pid()));
+}
+
 TEST(Process, AnAbandonedChildIsKilledAndReaped) {
   pid_t pid = 0;
   {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "model/checks.h"
 
@@ -30,7 +31,8 @@ void check_errno(const Facts& facts, Report& report) {
         Evidence{.steps = {step.id}, .focus = run.called},
         fmt::format("Step {} {} {} gave {}, expected {}; its answer was {}. {}", step.id, step.op,
                     step.args.dump().substr(0, 200), run.result, expected,
-                    run.answer.dump().substr(0, 400), marks_around(facts.history, run.called)));
+                    run.answer.dump().substr(0, 400), marks_around(facts.history, run.called)),
+        run.result == ETIMEDOUT);
   }
 }
 

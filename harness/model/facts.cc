@@ -207,11 +207,12 @@ SectorSet taken_out(const Facts& facts, std::size_t index, const Copy& copy) {
 }
 
 void add_finding(CheckResult& result, Kind kind, const std::string& device, std::uint32_t cycle,
-                 Evidence evidence, std::string text) {
+                 Evidence evidence, std::string text, bool rests_on_time) {
   ++result.found;
   result.outcome = Outcome::fail;
   if (result.findings.size() < kFindingLimit) {
-    result.findings.push_back({kind, device, cycle, std::move(text), std::move(evidence)});
+    result.findings.push_back(
+        {kind, device, cycle, std::move(text), std::move(evidence), rests_on_time});
   }
 }
 

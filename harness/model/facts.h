@@ -117,6 +117,6 @@ SectorSet taken_out(const Facts& facts, std::size_t snapshot, const Copy& copy);
 
 // Adds a finding; beyond kFindingLimit it is only counted.
 void add_finding(CheckResult& result, Kind kind, const std::string& device, std::uint32_t cycle,
-                 Evidence evidence, std::string text);
+                 Evidence evidence, std::string text, bool rests_on_time = false);
 
 }  // namespace snapbed::model

@@ -233,7 +233,8 @@ void judge_holds(const Facts& facts, CheckResult& result) {
                     "requests that were to end the hold never came: the hold ended by {} at "
                     "stamp {}. Something waits that must not. {}",
                     disk, action.begin, action.rule, action.how, action.released,
-                    marks_around(facts.history, action.begin)));
+                    marks_around(facts.history, action.begin)),
+        true);
   }
 }
 

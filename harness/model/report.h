@@ -43,6 +43,9 @@ struct Finding {
   std::uint32_t cycle = 0;
   std::string text;  // one paragraph: device, sectors, versions, their intervals, marks around
   Evidence evidence = {};  // for `snapbed explain`
+  // That a limit of time has passed is all of it: where the host kept the guest from running, it
+  // says nothing.
+  bool rests_on_time = false;
 };
 
 struct CheckResult {

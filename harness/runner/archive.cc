@@ -52,6 +52,7 @@ Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal)
   run.what = string_or(told, "what", "the record holds no mark of the plan's end");
   if (run.ending == Ending::done && !done)
     run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}, {}};
+  run.starved = string_or(told, "starved", "");
   return run;
 }
 
@@ -108,9 +109,14 @@ model::CheckResult log_check(const vm::ConsoleParser& parser) {
   for (const vm::ConsoleFinding& finding : parser.findings()) {
     if (result.findings.size() == model::kFindingLimit) break;
     result.findings.push_back(
-        {model::Kind::log_kernel, "", 0,
+        {model::Kind::log_kernel,
+         "",
+         0,
          fmt::format("{}: {} (console.log, lines {} to {})", to_string(finding.kind), finding.title,
-                     finding.first_line, finding.last_line)});
+                     finding.first_line, finding.last_line),
+         {},
+         finding.kind == vm::ConsoleKind::hung_task || finding.kind == vm::ConsoleKind::rcu_stall ||
+             finding.kind == vm::ConsoleKind::lockup});
   }
   result.outcome = parser.found() != 0   ? model::Outcome::fail
                    : parser.lines() != 0 ? model::Outcome::pass
@@ -139,7 +145,7 @@ model::CheckResult watchdog_check(const journal::Journal& journal, const Run& ru
   if (result.outcome == model::Outcome::not_run) result.reason = "no step came to its end";
   if (result.outcome == model::Outcome::fail) {
     result.found = 1;
-    result.findings.push_back({model::Kind::watchdog_stuck, "", cycle, run.what, {}});
+    result.findings.push_back({model::Kind::watchdog_stuck, "", cycle, run.what, {}, true});
   }
   return result;
 }

@@ -109,6 +109,7 @@ bool Execution::end(Ending ending, std::string what) {
     over_ = true;
     run_.ending = ending;
     run_.what = std::move(what);
+    run_.starved = starvation_.worst();
   }
   return false;
 }
@@ -427,6 +428,9 @@ bool Execution::look_at_machine() {
   if (now - looked_ < kMachineLook) return true;
   looked_ = now;
   if (machine_->alive()) {
+    const auto pid = machine_->pid();
+    const auto use = pid ? base::processor_use(*pid) : std::nullopt;
+    if (use) starvation_.sample(now, *use);
     if (power_off_ && power_off_->passed())
       return end(Ending::host_error,
                  fmt::format("the machine still makes requests {} s after its last step",

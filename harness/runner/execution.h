@@ -16,6 +16,7 @@
 #include "runner/out_folder.h"
 #include "runner/progress.h"
 #include "runner/server.h"
+#include "runner/starvation.h"
 #include "scenario/plan_build.h"
 #include "vm/console.h"
 #include "vm/witness.h"
@@ -87,6 +88,7 @@ class Execution {
   std::optional<journal::JournalReader> reader_;
   journal::Journal journal_;
   std::optional<Progress> progress_;
+  Starvation starvation_;
   Clock::time_point asked_;
   Clock::time_point looked_;
   Clock::time_point turned_;                 // the last look at the clock

@@ -72,6 +72,13 @@ std::string paragraph(const Report& report, const std::vector<std::string>& fail
   return failed.empty() ? "" : "check " + failed.front() + " failed without telling why";
 }
 
+// Whether nothing but limits of time speaks in a check that failed.
+bool rests_on_time(const CheckResult& check) {
+  return check.found <= check.findings.size() &&
+         std::all_of(check.findings.begin(), check.findings.end(),
+                     [](const model::Finding& finding) { return finding.rests_on_time; });
+}
+
 // Endings that say the testbed or the host failed, whatever else was found.
 std::optional<Reason> host_trouble(Ending ending) {
   switch (ending) {
@@ -188,6 +195,8 @@ std::string to_string(Reason reason) {
       return "part-missing";
     case Reason::host_error:
       return "host-error";
+    case Reason::host_starved:
+      return "host-starved";
     case Reason::interrupted:
       return "interrupted";
     case Reason::host_cannot:
@@ -218,9 +227,17 @@ Decision decide(const Run& run, const Report& report) {
     return {Status::broken, Reason::no_boot, run.what};
 
   auto failed = with_outcome(report, Outcome::fail);
+  if (!run.starved.empty()) {
+    const std::string late = paragraph(report, failed);
+    const bool some = std::erase_if(failed, [&](const std::string& name) {
+                        return rests_on_time(report.checks.at(name));
+                      }) > 0;
+    if (some && failed.empty())
+      return {Status::broken, Reason::host_starved,
+              run.starved + ", so this says nothing: " + late};
+  }
   // A hang or a death has its kernel message as the better explanation.
-  const CheckResult* log = check_of(report, "log");
-  const bool log_failed = log != nullptr && log->outcome == Outcome::fail;
+  const bool log_failed = std::find(failed.begin(), failed.end(), "log") != failed.end();
   const auto judged = std::find_if(failed.begin(), failed.end(), [](const std::string& name) {
     return name != "log" && name != "watchdog";
   });
@@ -254,7 +271,10 @@ nlohmann::json to_json(const Setting& setting, const Decision& decision, const R
       {"writes", report.writes},
       {"bytes_written", report.bytes_written},
       {"sectors_judged", report.sectors_judged},
-      {"ending", {{"how", to_string(setting.run.ending)}, {"what", setting.run.what}}},
+      {"ending",
+       {{"how", to_string(setting.run.ending)},
+        {"what", setting.run.what},
+        {"starved", setting.run.starved}}},
       {"wall_s", setting.wall_s},
       {"accel", setting.accel},
       {"kernel",

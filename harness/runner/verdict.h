@@ -35,6 +35,7 @@ enum class Reason : std::uint8_t {
   host_disk_full,          // broken: no room for the record
   part_missing,            // broken: a program, kernel, module or image is not there
   host_error,              // broken: the host refused something else
+  host_starved,            // broken: a limit of time has passed while the host gave too little
   interrupted,             // broken: SIGINT or SIGTERM; `snapbed` exits with 130
   host_cannot,             // skip: the host lacks something the scenario needs
   module_cannot,  // skip: the module lacks something beyond the interface that the scenario needs
@@ -78,6 +79,7 @@ struct Run {
   bool booted = false;
   std::vector<RuleTally> rules;                    // of the scenario, when the run came to its end
   std::map<std::string, std::uint64_t> amplified;  // what the amplifiers of the guest did
+  std::string starved = {};  // how little processor time the host gave QEMU; empty: enough
 };
 
 struct Decision {

@@ -181,6 +181,55 @@ TEST(VerdictJson, HoldsWhatReadersAreTold) {
   EXPECT_EQ(json["verdict"], "broken");
 }
 
+Run starved(Ending ending) {
+  auto run = ended(ending);
+  run.starved = "for 10 s the host gave QEMU 7 % of the processor time it asked for";
+  return run;
+}
+
+CheckResult late(const std::string& text) {
+  CheckResult result = check(Outcome::fail, text);
+  result.findings.front().rests_on_time = true;
+  return result;
+}
+
+TEST(Verdict, ALimitOfTimeSaysNothingOnAHostThatStarvedTheGuest) {
+  for (const auto& [ending, name] : {std::pair{Ending::guest_hung, "watchdog"},
+                                     {Ending::module_broke_interface, "watchdog"},
+                                     {Ending::guest_died, "log"},
+                                     {Ending::finding, "order"}}) {
+    Report report = good();
+    report.checks[name] = late("no mark and no request for 60 s");
+    EXPECT_EQ(decide(ended(ending), report).status, Status::fail) << name;
+    const Decision decision = decide(starved(ending), report);
+    expect(decision, Status::broken, Reason::host_starved);
+    EXPECT_NE(decision.explanation.find("7 %"), std::string::npos) << decision.explanation;
+    EXPECT_NE(decision.explanation.find("no mark"), std::string::npos) << decision.explanation;
+  }
+}
+
+TEST(Verdict, WhatRestsOnMoreThanTimeStandsOnAStarvedHostToo) {
+  Report report = good();
+  report.checks["watchdog"] = late("no mark and no request for 60 s");
+  report.checks["cut"] = check(Outcome::fail, "two sectors");
+  expect(decide(starved(Ending::guest_hung), report), Status::fail, Reason::check_failed);
+
+  report.checks["cut"] = check(Outcome::pass);
+  report.checks["log"] = late("hung task");
+  report.checks["log"].findings.push_back({model::Kind::log_kernel, "", 0, "KASAN"});
+  report.checks["log"].found = 2;
+  expect(decide(starved(Ending::guest_hung), report), Status::fail, Reason::kernel_log);
+
+  // Which of the many were not kept is not known.
+  report.checks["log"] = late("hung task");
+  report.checks["log"].found = 2;
+  expect(decide(starved(Ending::guest_hung), report), Status::fail, Reason::kernel_log);
+
+  report = good();
+  expect(decide(starved(Ending::done), report), Status::pass, Reason::all_checks_passed);
+  expect(decide(starved(Ending::guest_died), report), Status::fail, Reason::guest_died);
+}
+
 TEST(CheckTable, StaysReadable) {
   Report report = good();
   auto& exercised = report.checks["cut"].exercised;
