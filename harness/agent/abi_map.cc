@@ -13,7 +13,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::uint64_t kHuge = 1ULL << 63;
+constexpr std::uint64_t kTwoTo63 = 1ULL << 63;
 constexpr std::uint32_t kMost = 0xffffffff;
 constexpr std::size_t kGuardBytes = 64;
 
@@ -103,8 +103,8 @@ void refused_marks(AbiBench& bench) {
   mark("a range at the end", -EINVAL, {{end, 1}});
   mark("a range one sector too long", -EINVAL, {{end - 1, 2}});
   mark("a range longer than the device", -EINVAL, {{0, end + 1}});
-  mark("offset 2^63", -EINVAL, {{kHuge, 1}});
-  mark("length 2^63", -EINVAL, {{0, kHuge}});
+  mark("offset 2^63", -EINVAL, {{kTwoTo63, 1}});
+  mark("length 2^63", -EINVAL, {{0, kTwoTo63}});
   mark("offset 1, length 2^64-1: the sum is 0", -EINVAL, {{1, ~std::uint64_t{0}}});
   mark("three disjoint ranges, the last too long", -EINVAL, {{0, 1}, {1280, 1}, {end - 128, 129}});
   mark("three disjoint ranges, the last empty", -EINVAL, {{0, 1}, {1280, 1}, {2560, 0}});

@@ -9,7 +9,7 @@ namespace {
 
 using Ranges = std::vector<abi::BlockRange>;
 
-constexpr std::uint64_t kHuge = 1ULL << 63;
+constexpr std::uint64_t kOffsetBit63 = 1ULL << 63;
 constexpr std::uint64_t kAll = ~std::uint64_t{0};
 
 class Storage {
@@ -37,9 +37,9 @@ void range_cases(AbiBench& bench, Storage& storage) {
   storage.is("a range that begins past the end", -EINVAL, {{end + 8, 8}});
   storage.is("a range one block too long", -EINVAL, {{end - 8, 16}});
   storage.is("a range longer than the device", -EINVAL, {{0, end + 8}});
-  storage.is("offset 2^63", -EINVAL, {{kHuge, 8}});
-  storage.is("length 2^63", -EINVAL, {{0, kHuge}});
-  storage.is("offset and length 2^63", -EINVAL, {{kHuge, kHuge}});
+  storage.is("offset 2^63", -EINVAL, {{kOffsetBit63, 8}});
+  storage.is("length 2^63", -EINVAL, {{0, kOffsetBit63}});
+  storage.is("offset and length 2^63", -EINVAL, {{kOffsetBit63, kOffsetBit63}});
   storage.is("length 2^64-1", -EINVAL, {{0, kAll}});
   storage.is("offset 2^64-8, length 16: the sum wraps", -EINVAL, {{kAll - 7, 16}});
   storage.is("offset 8, length 2^64-8: the sum is 0", -EINVAL, {{8, kAll - 7}});
@@ -73,7 +73,7 @@ void overlap_cases(AbiBench& bench, Storage& storage, Storage& other) {
   bench.clear();
 }
 
-void device_cases(AbiBench& bench) {
+void storage_device_cases(AbiBench& bench) {
   const abi::DeviceId origin = bench.origins[0].id;
   const abi::Uuid id = bench.must_take({origin});
   Storage storage(bench, id);
@@ -108,7 +108,7 @@ void alignment_cases(AbiBench& bench) {
   bench.clear();
 }
 
-void count_cases(AbiBench& bench) {
+void range_count_cases(AbiBench& bench) {
   const abi::Uuid id = bench.must_create({bench.origins[0].id});
   const abi::BlockRange range{0, 8};
   const auto append = [&](std::uint32_t count, const abi::BlockRange* ranges) {
@@ -151,7 +151,7 @@ void id_cases(AbiBench& bench) {
 
 void abi_storage(AbiBench& bench) {
   id_cases(bench);
-  count_cases(bench);
+  range_count_cases(bench);
   alignment_cases(bench);
   const abi::Uuid one = bench.must_create({bench.origins[0].id});
   const abi::Uuid two = bench.must_create({bench.origins[1].id});
@@ -159,7 +159,7 @@ void abi_storage(AbiBench& bench) {
   Storage other(bench, two);
   range_cases(bench, storage);
   overlap_cases(bench, storage, other);
-  device_cases(bench);
+  storage_device_cases(bench);
 }
 
 }  // namespace snapbed::agent

@@ -67,7 +67,7 @@ const std::array<KindRule, kKinds>& rules() {
 constexpr std::size_t kIds = 6;              // ids that threads share
 constexpr std::uint32_t kBadOneIn = 24;      // calls with bad memory
 constexpr std::uint32_t kUnknownOneIn = 12;  // calls with an id or a device that there is not
-constexpr std::size_t kBlockBytes = 4096;
+constexpr std::size_t kStormBlock = 4096;
 // A storm goes on until it has taken so many snapshots, but not for more than so many times its
 // calls: on a slow kernel few of the calls find a snapshot that can be taken.
 constexpr std::uint64_t kLeastTakes = 5;
@@ -108,7 +108,7 @@ class Shared {
 class Caller {
  public:
   Caller(AbiBench& bench, Shared& shared, std::uint64_t seed)
-      : bench_(bench), shared_(shared), random_(seed), block_(kBlockBytes) {}
+      : bench_(bench), shared_(shared), random_(seed), block_(kStormBlock) {}
 
   void run(std::uint64_t calls) {
     std::uint32_t weights = 0;
@@ -274,7 +274,7 @@ class Caller {
         std::string("/dev/") + abi::kImagePrefix + std::to_string(shared_.image(random_).minor);
     const base::UniqueFd image(::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
     if (!image) return -errno;
-    const std::uint64_t at = random_.below(1024) * kBlockBytes;
+    const std::uint64_t at = random_.below(1024) * kStormBlock;
     return write ? -write_at(image.get(), block_.span(), at)
                  : -read_at(image.get(), block_.span(), at);
   }

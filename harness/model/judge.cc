@@ -62,29 +62,29 @@ void add_up(const Facts& facts, Report& report) {
 }
 
 // Image sectors that a step copies.
-struct Copy {
+struct CopiedPart {
   std::string snapshot;
   std::string device;
   std::uint64_t first = 0;
   std::uint64_t end = ~std::uint64_t{0};
 };
 
-Copy copy_of(const plan::Step& step) {
-  Copy copy{step.args.value("snapshot", ""), step.args.value("device", "")};
+CopiedPart copy_of(const plan::Step& step) {
+  CopiedPart copy{step.args.value("snapshot", ""), step.args.value("device", "")};
   copy.first = step.args.value("first", std::uint64_t{0});
   if (step.args.contains("count"))
     copy.end = copy.first + step.args.at("count").get<std::uint64_t>();
   return copy;
 }
 
-bool share_sectors(const Copy& one, const Copy& other) {
+bool share_sectors(const CopiedPart& one, const CopiedPart& other) {
   return one.snapshot == other.snapshot && one.device == other.device && one.first < other.end &&
          other.first < one.end;
 }
 
 // A snapshot made anew has other images than the one of that name before.
-void forget(std::vector<Copy>& copied, const std::string& snapshot) {
-  std::erase_if(copied, [&](const Copy& copy) { return copy.snapshot == snapshot; });
+void forget(std::vector<CopiedPart>& copied, const std::string& snapshot) {
+  std::erase_if(copied, [&](const CopiedPart& copy) { return copy.snapshot == snapshot; });
 }
 
 // Checks that the plan's steps give work to.
@@ -92,7 +92,7 @@ std::set<std::string> implied(const plan::Plan& plan, const Expectations& expect
   const bool strict = expectations.strict;
   std::set<std::string> names{"errno", "origin"};
   if (expectations.opinion) names.insert("second");
-  std::vector<Copy> copied;
+  std::vector<CopiedPart> copied;
   for (const plan::Step& step : plan.steps) {
     if (step.op == "take" && strict) names.insert("order");
     if (step.op == "create") {
@@ -109,9 +109,10 @@ std::set<std::string> implied(const plan::Plan& plan, const Expectations& expect
     }
     if (step.op == "copy_image") {
       names.insert("cut");
-      const Copy copy = copy_of(step);
-      const bool again = std::any_of(copied.begin(), copied.end(),
-                                     [&](const Copy& other) { return share_sectors(copy, other); });
+      const CopiedPart copy = copy_of(step);
+      const bool again = std::any_of(copied.begin(), copied.end(), [&](const CopiedPart& other) {
+        return share_sectors(copy, other);
+      });
       if (again && strict) names.insert("twice");
       copied.push_back(copy);
     }

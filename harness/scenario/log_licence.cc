@@ -9,15 +9,15 @@ namespace snapbed::scenario {
 namespace {
 
 // The server's operations and what the block layer calls them.
-const std::map<std::string, std::string> kNames = {{"read", "READ"},
-                                                   {"write", "WRITE"},
-                                                   {"trim", "DISCARD"},
-                                                   {"zero", "WRITE_ZEROES"},
-                                                   {"flush", "FLUSH"}};
+const std::map<std::string, std::string> kLogNames = {{"read", "READ"},
+                                                      {"write", "WRITE"},
+                                                      {"trim", "DISCARD"},
+                                                      {"zero", "WRITE_ZEROES"},
+                                                      {"flush", "FLUSH"}};
 
 std::set<std::string> all_operations() {
   std::set<std::string> all;
-  for (const auto& [operation, name] : kNames) all.insert(operation);
+  for (const auto& [operation, name] : kLogNames) all.insert(operation);
   return all;
 }
 
@@ -73,7 +73,7 @@ std::vector<std::string> licensed_log(const Scenario& scenario) {
   std::vector<std::string> licences = {"^I/O error: [A-Z_]+ on blksnap-image[0-9]+$"};
   const std::set<std::string> operations = failing(scenario);
   for (const std::string& operation : operations)
-    licences.push_back("^I/O error: " + kNames.at(operation) + " on vd[a-z]+$");
+    licences.push_back("^I/O error: " + kLogNames.at(operation) + " on vd[a-z]+$");
   // The page cache tells it once more, of whatever stands on the disk; not of an image.
   const std::string cached = "^Buffer I/O error on (?!blksnap)[^,]+, ";
   if (operations.contains("read")) licences.push_back(cached + "async page read$");
