@@ -244,8 +244,13 @@ class Simulation {
     }
   }
 
-  Task store(std::map<std::uint64_t, std::uint64_t> data) {
+  // Counted from here on: a task runs when its turn comes, and DESTROY must not overtake it.
+  void begin_store(std::map<std::uint64_t, std::uint64_t> data) {
     ++stores_;
+    scheduler_.spawn(store(std::move(data)));
+  }
+
+  Task store(std::map<std::uint64_t, std::uint64_t> data) {
     std::vector<std::uint64_t> hashes;
     for (const auto& [sector, hash] : data) hashes.push_back(hash);
     std::uint64_t at = next_storage_;
@@ -266,14 +271,15 @@ class Simulation {
     const std::uint64_t count = std::min(kUnit, options_.sectors - first);
     std::uint64_t from = first;
     if (bug(Bug::copies_wrong_sector) && first >= kUnit) from -= kUnit;
+    const std::uint32_t cycle = builder_.cycle;
     std::vector<std::uint64_t> data;
     co_await host_read(origin, from, count, data);
-    if (!origin.held) co_return;
+    if (!origin.held || builder_.cycle != cycle) co_return;
     std::map<std::uint64_t, std::uint64_t> piece;
     for (std::uint64_t i = 0; i < count; ++i) piece[first + i] = data[i];
     origin.saved.insert(piece.begin(), piece.end());
     origin.save[unit] = Save::saved;
-    scheduler_.spawn(store(std::move(piece)));
+    begin_store(std::move(piece));
   }
 
   // Returns when every touched unit is safe.
@@ -570,7 +576,7 @@ class Simulation {
         origin.active[b] = origin.active_number;
         origin.readable[b] = static_cast<std::uint8_t>(origin.active_number - 1);
       }
-      scheduler_.spawn(store(std::move(piece)));
+      begin_store(std::move(piece));
       co_await scheduler_.pause();
     }
     const Json json5 = Json::object({{"sectors", 3}});

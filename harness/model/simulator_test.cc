@@ -73,6 +73,12 @@ TEST(CorrectSnapshotter, OfManyTakesIsNeverFlagged) {
   expect_never_flagged(options, seeds(40));
 }
 
+TEST(CorrectSnapshotter, WithIdleWritersIsNeverFlagged) {
+  SimulatorOptions options;
+  options.idle = 300;
+  expect_never_flagged(options, seeds(40));
+}
+
 TEST(CorrectSnapshotter, GivesEveryCheckWork) {
   SimulatorOptions options;
   options.idle = 300;  // else every block changes between two takes, and the chain compares none
