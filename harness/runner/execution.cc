@@ -417,7 +417,7 @@ void Execution::read_console() {
 bool Execution::look_at_console() {
   read_console();
   // Before the first mark the reason is a boot that failed; look_at_machine and the clock tell it.
-  if (console_.found() == 0 || booting_) return true;
+  if (console_.grave() == 0 || booting_) return true;
   const bool silent = console_changed_ && Clock::now() - *console_changed_ > kConsoleSilence;
   if (!silent) return true;
   return end(Ending::finding, "the guest's kernel complained");

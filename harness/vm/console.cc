@@ -212,6 +212,8 @@ void ConsoleParser::close() {
     ++dropped_;
   } else {
     ++found_;
+    const ConsoleKind kind = open_->finding.kind;
+    grave_ += kind != ConsoleKind::io_error && kind != ConsoleKind::file_system;
     if (findings_.size() < kConsoleFindingLimit) findings_.push_back(std::move(open_->finding));
   }
   open_.reset();

@@ -64,6 +64,9 @@ class ConsoleParser {
 
   const std::vector<ConsoleFinding>& findings() const { return findings_; }
   std::size_t found() const { return found_; }
+  // Those of them that leave a kernel not worth going on with: all but failed I/O, of which the
+  // other checks may know the cause.
+  std::size_t grave() const { return grave_; }
   std::size_t allowed() const { return dropped_; }
   std::size_t lines() const { return line_; }
   // True while a report is being read: a failing guest is listened to until this is false and it is
@@ -87,6 +90,7 @@ class ConsoleParser {
   std::string previous_;  // the line before, for the bar or "cut here" above a headline
   std::size_t line_ = 0;
   std::size_t found_ = 0;
+  std::size_t grave_ = 0;
   std::size_t dropped_ = 0;
   std::optional<Report> open_;
   std::vector<ConsoleFinding> findings_;

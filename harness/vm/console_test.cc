@@ -108,6 +108,20 @@ TEST(Console, IsOpenWhileAReportIsPrinted) {
   EXPECT_EQ(titles(parser), "NULL pointer dereference in f");
 }
 
+TEST(Console, FailedIoIsNoReasonToStopAKernel) {
+  ConsoleParser parser;
+  parser.feed(
+      "[ 4.0] fio: attempt to access beyond end of device\n"
+      "[ 4.0] vdg2: rw=0, sector=5000, nr_sectors = 32 limit=4096\n"
+      "[ 4.1] EXT4-fs error (device vdb): ext4_lookup:1823: inode #2: comm fio: bad entry\n");
+  parser.finish();
+  EXPECT_EQ(parser.found(), 2u);
+  EXPECT_EQ(parser.grave(), 0u);
+  parser.feed(load(std::string(SNAPBED_VM_TESTDATA) + "/warn.log").text);
+  parser.finish();
+  EXPECT_EQ(parser.grave(), 1u);
+}
+
 TEST(Console, ALineWithoutAnEndDoesNotGrowForEver) {
   ConsoleParser parser;
   for (int i = 0; i < 1000; ++i) parser.feed(std::string(1000, 'x'));
