@@ -13,11 +13,22 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/little_endian.h"
+#include "base/overlap.h"
 #include "base/random.h"
 #include "base/units.h"
 
 namespace snapbed::base {
 namespace {
+
+TEST(Overlap, ShareAnElement) {
+  EXPECT_TRUE(overlap(0, 8, 7, 1));
+  EXPECT_TRUE(overlap(7, 1, 0, 8));
+  EXPECT_TRUE(overlap(2, 3, 0, 100));
+  EXPECT_FALSE(overlap(0, 8, 8, 8));
+  EXPECT_FALSE(overlap(8, 8, 0, 8));
+  EXPECT_FALSE(overlap(4, 0, 0, 8));
+  EXPECT_FALSE(overlap(0, 8, 4, 0));
+}
 
 TEST(Units, ReadsSizesAsPeopleWriteThem) {
   EXPECT_EQ(parse_bytes("0"), 0U);

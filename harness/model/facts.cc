@@ -6,13 +6,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/overlap.h"
+
 namespace snapbed::model {
 
 using journal::Op;
 using journal::Request;
 
 bool meets(const Request& request, std::uint64_t first, std::uint64_t count) {
-  return request.first < first + count && first < request.first + request.count;
+  return base::overlap(request.first, request.count, first, count);
 }
 
 namespace {

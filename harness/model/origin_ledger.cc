@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/overlap.h"
 #include "model/checks.h"
 #include "model/explain.h"
 
@@ -103,8 +104,7 @@ class LedgerJudge {
 
   bool meets(const Request& request, const LedgerEntry& entry) const {
     const std::uint64_t first = place(entry).first + entry.first;
-    return changes_data(request.op) && request.first < first + entry.count &&
-           first < request.first + request.count;
+    return changes_data(request.op) && model::meets(request, first, entry.count);
   }
 
   void judge_emptied(std::size_t e) {
@@ -217,8 +217,8 @@ class LedgerJudge {
     for (const LedgerEntry* entry : by_begin) {
       std::erase_if(running, [&](const LedgerEntry* other) { return other->end < entry->begin; });
       const bool met = std::any_of(running.begin(), running.end(), [&](const LedgerEntry* other) {
-        return other->device == entry->device && other->first < entry->first + entry->count &&
-               entry->first < other->first + other->count;
+        return other->device == entry->device &&
+               base::overlap(other->first, other->count, entry->first, entry->count);
       });
       if (met) ++result_.exercised["ledger_overlaps"];
       running.push_back(entry);

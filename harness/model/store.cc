@@ -87,8 +87,7 @@ class Store {
       }
       std::erase_if(in_flight, [&](const Request* r) { return r->end < request->begin; });
       for (const Request* other : in_flight) {
-        if (counted && other->first < request->first + request->count &&
-            request->first < other->first + other->count) {
+        if (counted && meets(*other, request->first, request->count)) {
           add(Kind::store_in_flight_together, disk, *request,
               "two writes to one storage sector are in flight together: " + describe(*other) +
                   " and " + describe(*request));

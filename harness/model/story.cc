@@ -11,6 +11,7 @@
 #include "journal/print.h"
 #include "model/devices.h"
 #include "model/explain.h"
+#include "model/facts.h"
 #include "model/timeline.h"
 
 namespace snapbed::model {
@@ -27,8 +28,7 @@ constexpr std::size_t kLinesBefore = 8;  // of the journal
 constexpr std::size_t kLinesAfter = 5;
 
 bool meets(const Request& request, const Evidence::Sectors& sectors) {
-  return request.disk == sectors.disk && request.first < sectors.first + sectors.count &&
-         sectors.first < request.first + request.count;
+  return request.disk == sectors.disk && model::meets(request, sectors.first, sectors.count);
 }
 
 std::string stamp_text(Stamp stamp) {

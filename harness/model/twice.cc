@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/overlap.h"
 #include "model/checks.h"
 #include "model/explain.h"
 
@@ -85,8 +86,7 @@ std::uint64_t overwritten_between(const Facts& facts, std::size_t index, const C
 // Whether the other copy asked for sectors that this one was refused.
 bool refused_what_is_asked(const Copy& one, const Copy& other) {
   return std::any_of(one.bad.begin(), one.bad.end(), [&](const BadRange& bad) {
-    return bad.first < other.range.first + other.range.count &&
-           other.range.first < bad.first + bad.count;
+    return base::overlap(bad.first, bad.count, other.range.first, other.range.count);
   });
 }
 

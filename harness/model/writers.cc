@@ -5,6 +5,8 @@
 #include <cctype>
 #include <sstream>
 
+#include "base/overlap.h"
+
 namespace snapbed::model {
 
 namespace {
@@ -141,7 +143,7 @@ bool written_behind(const History& history, const std::vector<Writer>& writers, 
     const Place& other = history.place(writer.device);
     if (other.disk == place.disk) {
       if (other.whole && is_partition(history, place)) return false;
-      return other.first < place.first + place.sectors && place.first < other.first + other.sectors;
+      return base::overlap(other.first, other.sectors, place.first, place.sectors);
     }
     return std::find_first_of(other.below.begin(), other.below.end(), place.below.begin(),
                               place.below.end()) != other.below.end();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/deadline.h"
+#include "base/overlap.h"
 
 namespace snapbed::recorder {
 
@@ -19,9 +20,8 @@ RangeLock::Hold::~Hold() {
 bool RangeLock::blocked(std::list<Hold::Entry>::iterator entry) const {
   for (auto other = entries_.begin(); other != std::list<Hold::Entry>::const_iterator(entry);
        ++other) {
-    const bool overlap =
-        other->first < entry->first + entry->count && entry->first < other->first + other->count;
-    if (overlap && (other->mode == Mode::exclusive || entry->mode == Mode::exclusive)) return true;
+    const bool both = base::overlap(other->first, other->count, entry->first, entry->count);
+    if (both && (other->mode == Mode::exclusive || entry->mode == Mode::exclusive)) return true;
   }
   return false;
 }

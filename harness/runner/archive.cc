@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "journal/reader.h"
+#include "model/facts.h"
 #include "plan/plan.h"
 #include "runner/opinions.h"
 #include "scenario/log_licence.h"
@@ -105,23 +106,21 @@ model::CheckResult log_check(const vm::ConsoleParser& parser) {
   model::CheckResult result;
   result.exercised["lines"] = parser.lines();
   result.exercised["allowed"] = parser.allowed();
-  result.found = parser.found();
-  for (const vm::ConsoleFinding& finding : parser.findings()) {
-    if (result.findings.size() == model::kFindingLimit) break;
-    result.findings.push_back(
-        {model::Kind::log_kernel,
-         "",
-         0,
-         fmt::format("{}: {} (console.log, lines {} to {})", to_string(finding.kind), finding.title,
-                     finding.first_line, finding.last_line),
-         {},
-         finding.kind == vm::ConsoleKind::hung_task || finding.kind == vm::ConsoleKind::rcu_stall ||
-             finding.kind == vm::ConsoleKind::lockup});
+  if (parser.lines() == 0) {
+    result.reason = "the console stayed empty";
+    return result;
   }
-  result.outcome = parser.found() != 0   ? model::Outcome::fail
-                   : parser.lines() != 0 ? model::Outcome::pass
-                                         : model::Outcome::not_run;
-  if (parser.lines() == 0) result.reason = "the console stayed empty";
+  result.outcome = model::Outcome::pass;
+  for (const vm::ConsoleFinding& finding : parser.findings()) {
+    const bool rests_on_time = finding.kind == vm::ConsoleKind::hung_task ||
+                               finding.kind == vm::ConsoleKind::rcu_stall ||
+                               finding.kind == vm::ConsoleKind::lockup;
+    model::add_finding(result, model::Kind::log_kernel, "", 0, {},
+                       fmt::format("{}: {} (console.log, lines {} to {})", to_string(finding.kind),
+                                   finding.title, finding.first_line, finding.last_line),
+                       rests_on_time);
+  }
+  result.found = parser.found();  // the parser keeps kConsoleFindingLimit of them
   return result;
 }
 
@@ -137,15 +136,13 @@ model::CheckResult watchdog_check(const journal::Journal& journal, const Run& ru
   }
   result.exercised["steps"] = steps;
   // A step that waits in vain for the module is no progress either, although the guest lives.
-  const bool stuck =
-      run.ending == Ending::guest_hung || run.ending == Ending::module_broke_interface;
-  result.outcome = stuck       ? model::Outcome::fail
-                   : steps > 0 ? model::Outcome::pass
-                               : model::Outcome::not_run;
-  if (result.outcome == model::Outcome::not_run) result.reason = "no step came to its end";
-  if (result.outcome == model::Outcome::fail) {
-    result.found = 1;
-    result.findings.push_back({model::Kind::watchdog_stuck, "", cycle, run.what, {}, true});
+  if (run.ending == Ending::guest_hung || run.ending == Ending::module_broke_interface) {
+    constexpr bool kRestsOnTime = true;
+    model::add_finding(result, model::Kind::watchdog_stuck, "", cycle, {}, run.what, kRestsOnTime);
+  } else if (steps > 0) {
+    result.outcome = model::Outcome::pass;
+  } else {
+    result.reason = "no step came to its end";
   }
   return result;
 }

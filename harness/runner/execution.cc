@@ -444,7 +444,7 @@ bool Execution::look_at_machine() {
   if (power_off_) return end(Ending::done, "");
   const std::string last = last_line(console_tail_);
   // What the guest does ends QEMU in good order; the host's OOM killer, or a bug of QEMU, does not.
-  const std::string broke = console_.found() == 0 ? machine_->broke() : std::string();
+  const std::string broke = console_.grave() == 0 ? machine_->broke() : std::string();
   if (!broke.empty())
     return end(Ending::host_error, "QEMU did not end by itself but by the host (" + broke +
                                        ") while the guest was at " + live_.phase +
@@ -482,12 +482,12 @@ bool Execution::look_at_clock() {
   return true;
 }
 
-// Nothing moves in the guest. Where its console says nothing, QEMU is asked first: a machine that
-// the host has stopped (an error of KVM, say) is nothing that a module did.
+// Nothing moves in the guest. Where its console tells of nothing but failed I/O, QEMU is asked
+// first: a machine that the host has stopped (an error of KVM, say) is nothing that a module did.
 bool Execution::hung(const std::string& what) {
   read_console();
   const std::string halted =
-      console_.found() == 0 ? machine_->halted(base::Deadline::after(kState)) : std::string();
+      console_.grave() == 0 ? machine_->halted(base::Deadline::after(kState)) : std::string();
   if (halted.empty()) return end(Ending::guest_hung, what);
   return end(Ending::host_error, what + "; the host has stopped the machine: " + halted);
 }

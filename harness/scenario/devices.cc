@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/overlap.h"
 #include "scenario/steps.h"
 #include "scenario/words.h"
 
@@ -74,7 +75,7 @@ Device read_partition(const Table& table, const Scenario& scenario) {
   for (const Device& other : scenario.devices) {
     if (other.kind != Kind::partition || other.where.disk != name) continue;
     ++number;
-    if (first < other.where.first + other.where.sectors && other.where.first < first + sectors)
+    if (base::overlap(first, sectors, other.where.first, other.where.sectors))
       table.refuse_at("first", "the partition overlaps " + other.name + "; expected a free range");
   }
   if (number > kPrimaries)
