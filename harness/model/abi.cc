@@ -25,6 +25,12 @@ std::string listed(const nlohmann::json& expected) {
   return text;
 }
 
+// Results of which a limit of time is all there is to say: the kernel's, and the agent's own word
+// for a call that did not come back in time.
+bool rests_on_time(const std::string& got) {
+  return got == "ETIMEDOUT" || got == "waited on";
+}
+
 // The case in `text` as a finding's sentence; empty when its result is right.
 std::string contradiction(const nlohmann::json& text) {
   const auto got = text.at("got").get<std::string>();
@@ -56,7 +62,8 @@ void check_abi(const Facts& facts, Report& report) {
     }
     if (what.empty()) continue;
     add_finding(result, Kind::abi_case, "", placed.mark.cycle, Evidence{.focus = placed.begin},
-                what + ". " + marks_around(facts.history, placed.begin));
+                what + ". " + marks_around(facts.history, placed.begin),
+                rests_on_time(placed.text.at("got").get<std::string>()));
   }
   for (const plan::Step& step : facts.history.plan.steps) {
     const StepRun& run = facts.history.steps[step.id];

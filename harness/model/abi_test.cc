@@ -59,6 +59,18 @@ TEST(Abi, AWrongResultIsNamedWithItsCall) {
   EXPECT_THAT(check.findings[0].text, HasSubstr("TAKE, no id: got EIO, expected ESRCH or 0"));
 }
 
+TEST(Abi, SaysWhichResultsALimitOfTimeGave) {
+  Calls run;
+  run.abi({"EIO", "ETIMEDOUT", "waited on"}, 3);
+  const Report report = run.b.judge();
+  const CheckResult& check = report.checks.at("abi");
+  EXPECT_EQ(check.outcome, Outcome::fail);
+  ASSERT_EQ(check.findings.size(), 3U);
+  EXPECT_FALSE(check.findings[0].rests_on_time);
+  EXPECT_TRUE(check.findings[1].rests_on_time);
+  EXPECT_TRUE(check.findings[2].rests_on_time);
+}
+
 TEST(Abi, ACaseThatWasNotReportedBreaksTheRecord) {
   Calls run;
   run.abi({"0"}, 2);
