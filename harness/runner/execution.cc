@@ -247,6 +247,7 @@ vm::Disk Execution::machine_disk(const std::string& name) const {
   for (const scenario::Disk& asked : scenario_.disks)
     if (asked.name == name) {
       out.logical_block = asked.logical_block;
+      out.physical_block = asked.physical_block;
       out.discard = asked.discard;
     }
   return out;

@@ -47,8 +47,17 @@ std::string read_text(const std::filesystem::path& path, const std::string& wher
   return text.str();
 }
 
+// 512 or 4096 bytes, and not less than `least`, which it is unless the table says more.
+std::uint32_t block_size(const Table& table, const char* key, std::uint32_t least) {
+  const auto bytes = static_cast<std::uint32_t>(table.number_or(key, least, least, 4096));
+  if (bytes != 512 && bytes != 4096)
+    table.refuse_at(
+        key, "\"" + std::string(key) + "\" is " + std::to_string(bytes) + "; expected 512 or 4096");
+  return bytes;
+}
+
 Disk read_disk(const Table& table, const Scenario& scenario) {
-  table.only({"name", "size", "role", "initial", "logical_block", "discard"});
+  table.only({"name", "size", "role", "initial", "logical_block", "physical_block", "discard"});
   Disk disk;
   disk.name = table.text("name");
   check_name(table, "name", disk.name, device_names(scenario));
@@ -60,10 +69,8 @@ Disk read_disk(const Table& table, const Scenario& scenario) {
   disk.initial = table.choice_or("initial", fallback, {"zero", "seeded"}) == "zero"
                      ? journal::Initial::zero
                      : journal::Initial::seeded;
-  disk.logical_block = static_cast<std::uint32_t>(table.number_or("logical_block", 512, 512, 4096));
-  if (disk.logical_block != 512 && disk.logical_block != 4096)
-    table.refuse_at("logical_block", "\"logical_block\" is " + std::to_string(disk.logical_block) +
-                                         "; expected 512 or 4096");
+  disk.logical_block = block_size(table, "logical_block", 512);
+  disk.physical_block = block_size(table, "physical_block", disk.logical_block);
   disk.discard = table.flag_or("discard", true);
   disk.sectors = whole_sectors(table, "size", table.size("size"), disk.logical_block);
   return disk;

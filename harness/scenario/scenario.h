@@ -29,8 +29,9 @@ struct Disk {
   std::string name;                          // [a-z][a-z0-9-]*, at most 15 characters
   journal::Role role = journal::Role::data;  // data, storage or scratch
   journal::Initial initial = journal::Initial::seeded;
-  std::uint64_t sectors = 0;          // of 512 bytes, at least 1
-  std::uint32_t logical_block = 512;  // bytes: 512 or 4096
+  std::uint64_t sectors = 0;           // of 512 bytes, at least 1
+  std::uint32_t logical_block = 512;   // bytes: 512 or 4096
+  std::uint32_t physical_block = 512;  // bytes: 512 or 4096, at least the logical one
   bool discard = true;
 };
 

@@ -27,6 +27,7 @@ MachineConfig full() {
   config.work_dir = "/out/run/work";
   config.free_slots = 1;
   Disk data{.name = "data0", .serial = "", .socket = "/out/run/nbd"};
+  data.physical_block = 4096;
   Disk big = data;
   big.name = "data1";
   big.logical_block = 4096;
@@ -38,6 +39,7 @@ MachineConfig full() {
   plan.name = "plan";
   plan.serial = "the-plan";
   plan.read_only = true;
+  plan.physical_block = 512;
   config.disks = {data, big, plan};
   return config;
 }
@@ -114,6 +116,9 @@ TEST(MachineConfig, WhatCannotWorkIsRefusedWithItsNumbers) {
   auto config = full();
   config.disks[1].logical_block = 1000;
   EXPECT_THAT(refusal(config), testing::HasSubstr("data1: 1000 bytes"));
+  config = full();
+  config.disks[0].physical_block = 8192;
+  EXPECT_THAT(refusal(config), testing::HasSubstr("data0: 8192 bytes"));
   config = full();
   config.disks[0].socket = "/" + std::string(120, 'x');
   EXPECT_THAT(refusal(config), testing::HasSubstr("121 bytes, the kernel takes at most 107"));

@@ -30,6 +30,12 @@ void validate_path(const std::string& kind, const std::filesystem::path& path) {
   if (!path.is_absolute()) refuse(kind + " '" + path.string() + "': must be an absolute path");
 }
 
+void validate_block(const std::string& kind, const std::string& disk, std::uint32_t bytes) {
+  if (bytes != 512 && bytes != 4096)
+    refuse(kind + " block of disk " + disk + ": " + std::to_string(bytes) +
+           " bytes, must be 512 or 4096");
+}
+
 }  // namespace
 
 const char* to_string(Accel accel) {
@@ -51,9 +57,8 @@ void validate(const Disk& disk) {
     refuse("socket of disk " + disk.name + " '" + disk.socket.string() +
            "': " + std::to_string(disk.socket.string().size()) +
            " bytes, the kernel takes at most " + std::to_string(kSocketPathLimit));
-  if (disk.logical_block != 512 && disk.logical_block != 4096)
-    refuse("logical block of disk " + disk.name + ": " + std::to_string(disk.logical_block) +
-           " bytes, must be 512 or 4096");
+  validate_block("logical", disk.name, disk.logical_block);
+  validate_block("physical", disk.name, disk.physical_block);
 }
 
 void validate(const MachineConfig& config) {

@@ -32,8 +32,9 @@ struct Disk {
   std::filesystem::path socket;     // absolute; empty when there is a file
   std::filesystem::path file = {};  // QEMU serves it by itself, raw; qemu_machine only
   bool read_only = false;
-  std::uint32_t logical_block = 512;  // bytes: 512 or 4096
-  std::uint16_t queues = 0;           // 0: one per vCPU
+  std::uint32_t logical_block = 512;   // bytes: 512 or 4096
+  std::uint32_t physical_block = 512;  // bytes: 512 or 4096; below the logical one that is told
+  std::uint16_t queues = 0;            // 0: one per vCPU
   bool merge_requests = true;  // QEMU may merge adjacent requests; off where rules hold requests
   bool discard = true;     // offers discards; what libvirt plugs into a running machine always does
   bool removable = false;  // has a slot of its own, so that detach_disk() works

@@ -2,6 +2,8 @@
 // Nodes and devices are given as JSON: no path can break them, and QMP takes the same values.
 #include "vm/qemu_command.h"
 
+#include <algorithm>
+
 namespace snapbed::vm {
 namespace {
 
@@ -102,7 +104,7 @@ json disk_device(const Disk& disk, const std::string& bus) {
                  {"serial", disk.serial.empty() ? disk.name : disk.serial},
                  {"bus", bus},
                  {"logical_block_size", disk.logical_block},
-                 {"physical_block_size", disk.logical_block},
+                 {"physical_block_size", std::max(disk.physical_block, disk.logical_block)},
                  {"write-cache", "on"},
                  {"werror", "report"},
                  {"rerror", "report"},
