@@ -151,6 +151,7 @@ class Agent {
   GuestCounter counter_;
   std::map<std::string, std::unique_ptr<LedgerStorm>> ledgers_;
   bool module_loaded_ = false;
+  std::uint64_t unnamed_memory_ = 0;  // bytes, before the module was loaded
   std::size_t first_step_ = 0;
 };
 

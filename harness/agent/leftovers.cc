@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <sstream>
+#include <stdexcept>
 
 #include "base/deadline.h"
 #include "base/error.h"
@@ -205,6 +207,37 @@ Leftovers leftovers(const std::string& module, const std::vector<std::string>& d
   Leftovers left = look(module, disks);
   while (!left.found.empty() && !limit.passed()) left = look(module, disks);
   return left;
+}
+
+std::uint64_t unnamed_memory(const std::string& text) {
+  // KReclaimable and Shmem are part of others.
+  static const std::set<std::string> kNamed = {
+      "MemFree:",     "Buffers:",    "Cached:",        "SwapCached:", "AnonPages:",  "Slab:",
+      "KernelStack:", "PageTables:", "SecPageTables:", "Percpu:",     "VmallocUsed:"};
+  std::uint64_t total = 0;
+  std::uint64_t named = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    std::uint64_t kibibytes = 0;
+    if (!(words >> name >> kibibytes)) continue;
+    if (name == "MemTotal:") total = kibibytes;
+    if (kNamed.contains(name)) named += kibibytes;
+  }
+  if (total == 0 || named == 0) throw std::runtime_error("/proc/meminfo does not tell MemTotal");
+  return (total - std::min(total, named)) << 10U;
+}
+
+std::uint64_t unnamed_memory() {
+  return unnamed_memory(text_of("/proc/meminfo"));
+}
+
+std::uint64_t unnamed_growth(std::uint64_t before) {
+  const auto limit = base::Deadline::after(kGoneLimit);
+  std::uint64_t now = unnamed_memory();
+  while (now > before + kUnnamedLimit && !limit.passed()) now = unnamed_memory();
+  return now - std::min(now, before);
 }
 
 void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory& lost) {

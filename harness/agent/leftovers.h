@@ -24,6 +24,17 @@ struct Leftovers {
 // and for each disk of `disks` whether anybody has it open. Waits a little for what goes by itself.
 Leftovers leftovers(const std::string& module, const std::vector<std::string>& disks);
 
+// Bytes that the kernel uses and that /proc/meminfo, of which `text` is, names no use for: pages
+// that drivers have allocated as such. Some of it is free again and kept aside by the processors.
+// Throws std::runtime_error when the text does not tell. Pure.
+std::uint64_t unnamed_memory(const std::string& text);
+std::uint64_t unnamed_memory();  // of this machine, now
+
+// By how many bytes it has grown beyond `before`. Waits a little for what is given back by itself
+// while that is more than the processors keep aside.
+std::uint64_t unnamed_growth(std::uint64_t before);
+inline constexpr std::uint64_t kUnnamedLimit = 16U << 20U;  // bytes; more are a leak
+
 // Memory that nobody points to, allocated by code at `place` or on behalf of filters.
 struct LostMemory {
   std::uint64_t scans = 0;         // 0: the kernel has no kmemleak

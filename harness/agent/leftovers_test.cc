@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 #include "agent/case_log.h"
 
 namespace snapbed::agent {
@@ -62,6 +64,20 @@ TEST(Kmemleak, AnAddressBesideTheModuleIsAnothers) {
                 {0xffffffffc0210000, 0xffffffffc0228000}, lost);
   EXPECT_EQ(lost.foreign, 1U);
   EXPECT_TRUE(lost.found.empty());
+}
+
+TEST(UnnamedMemory, IsWhatNoOtherLineCounts) {
+  const std::string text =
+      "MemTotal:         229916 kB\nMemFree:          100000 kB\nMemAvailable:     150000 kB\n"
+      "Buffers:            1000 kB\nCached:            20000 kB\nAnonPages:         30000 kB\n"
+      "Mapped:            12345 kB\nShmem:              5000 kB\nKReclaimable:       4000 kB\n"
+      "Slab:              10000 kB\nSReclaimable:       4000 kB\nSUnreclaim:         6000 kB\n"
+      "KernelStack:        1000 kB\nPageTables:         1000 kB\nVmallocUsed:        2000 kB\n"
+      "Percpu:              500 kB\nHugePages_Total:       0\n";
+  EXPECT_EQ(unnamed_memory(text), std::uint64_t{229916 - 165500} << 10U);
+  EXPECT_EQ(unnamed_memory("MemTotal: 10 kB\nMemFree: 20 kB\n"), 0U);
+  EXPECT_THROW(unnamed_memory("MemFree: 20 kB\n"), std::runtime_error);
+  EXPECT_THROW(unnamed_memory(""), std::runtime_error);
 }
 
 TEST(ResultText, NamesErrorsAndShowsValues) {

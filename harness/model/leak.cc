@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Check `leak`: nothing of the module was there after an rmmod that succeeded. The guest looks for
-// caches, threads, nodes, entries in /sys and /proc, disks held open, and on a kernel with kmemleak
-// for memory that nobody points to.
+// caches, threads, nodes, entries in /sys and /proc, disks held open, pages that nobody names a use
+// for, and on a kernel with kmemleak for memory that nobody points to.
 #include <fmt/format.h>
 
 #include <map>
@@ -38,7 +38,8 @@ void check_leak(const Facts& facts, Report& report) {
     }
     if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
     ++result.exercised["unloads"];
-    for (const char* counter : {"looked", "kmemleak_scans", "kmemleak_foreign"}) {
+    for (const char* counter :
+         {"looked", "kmemleak_scans", "kmemleak_foreign", "unnamed_growth_kib"}) {
       result.exercised[counter] += run.answer.value(counter, std::uint64_t{0});
     }
   }
