@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "base/overlap.h"
 #include "journal/pattern.h"
 #include "model/checks.h"
 #include "model/explain.h"
@@ -231,7 +232,8 @@ class Cut {
   std::string describe_constraint(const Constraint& constraint) const;
   void add_misfit(std::size_t p, std::size_t c, std::uint64_t sector, std::uint64_t hash);
   bool is_withdrawn(const Copy& copy) const;
-  SectorSet excused(const Copy& copy) const;
+  SectorSet excused(const Copy& copy, Stamp since) const;
+  void judge_kept(const Copy& copy, const BadRange& bad);
   SectorSet shown_after(const Copy& copy) const;
   bool explained(const BadRange& bad, const Place& place, const SectorSet& excused,
                  const SectorSet& shown) const;
@@ -593,8 +595,8 @@ bool Cut::is_withdrawn(const Copy& copy) const {
                      });
 }
 
-// Sectors of the copied device's disk that may read as -EIO.
-SectorSet Cut::excused(const Copy& copy) const {
+// Sectors of the copied device's disk that may read as -EIO, by what has come to its end since.
+SectorSet Cut::excused(const Copy& copy, Stamp since) const {
   const Place& place = snapshot_.places[copy.device];
   SectorSet sectors;
   // Storage that came to lie there after the take; what lay there before reads as zeroes.
@@ -616,7 +618,7 @@ SectorSet Cut::excused(const Copy& copy) const {
   for (const Request& request : facts_.journal.requests) {
     if (request.begin > copy.returned) break;
     if (request.disk != place.disk || request.op != journal::Op::read || request.error == 0 ||
-        request.end < window_.take.first) {
+        request.end < since) {
       continue;
     }
     const std::uint64_t from = request.first - std::min(request.first, chunk - 1);
@@ -661,12 +663,13 @@ void Cut::judge_errors() {
     if (copy.bad.empty()) continue;
     const Place& place = snapshot_.places[copy.device];
     const bool withdrawn = is_withdrawn(copy);
-    const SectorSet excused = withdrawn ? SectorSet() : this->excused(copy);
+    const SectorSet excused = withdrawn ? SectorSet() : this->excused(copy, window_.take.first);
     const SectorSet shown = snapshot_.corrupted() ? shown_after(copy) : SectorSet();
     for (const BadRange& bad : copy.bad) {
       result_.exercised["bad_sectors"] += bad.count;
       if (bad.error == kEio &&
           (withdrawn || cut_off(bad, copy) || explained(bad, place, excused, shown))) {
+        if (!withdrawn && !cut_off(bad, copy) && !snapshot_.corrupted()) judge_kept(copy, bad);
         continue;
       }
       add_read_error(copy, bad,
@@ -679,13 +682,33 @@ void Cut::judge_errors() {
   }
 }
 
+// What a write through the image has put there, and was told so, is not lost by what had failed
+// before.
+void Cut::judge_kept(const Copy& copy, const BadRange& bad) {
+  const Place& place = snapshot_.places[copy.device];
+  for (const OwnChange& change : snapshot_.image_writes) {
+    if (change.device != copy.device || !change.succeeded || change.returned > copy.called) {
+      continue;
+    }
+    for (const plan::Range& range : change.ranges) {
+      if (!base::overlap(range.first, range.count, bad.first, bad.count)) continue;
+      const std::uint64_t first = std::max(range.first, bad.first);
+      const std::uint64_t end = std::min(range.first + range.count, bad.first + bad.count);
+      if (excused(copy, change.called).any(place.first + first, end - first)) continue;
+      add_read_error(copy, {first, end - first, bad.error},
+                     ", though " + step_name(facts_.history, change.step) +
+                         " had written them through the image, and no read has failed since.");
+    }
+  }
+}
+
 // A read that failed and was right when it was asked again: nothing had been lost, so only a
 // request that failed beside it explains the error. A piece is longer than what one such request
 // is.
 void Cut::judge_again(const Copy& copy) {
   if (copy.again.empty() || is_withdrawn(copy)) return;
   const Place& place = snapshot_.places[copy.device];
-  const SectorSet excused = this->excused(copy);
+  const SectorSet excused = this->excused(copy, window_.take.first);
   for (const BadRange& bad : copy.again) {
     if (bad.error == kEio && excused.any(place.first + bad.first, bad.count)) continue;
     add_read_error(copy, bad,

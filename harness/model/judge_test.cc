@@ -76,7 +76,8 @@ TEST(Cut, AReadErrorThatNothingExplainsIsFound) {
 // What the check cut says of eight sectors from 1536 on that give errors when a request has failed;
 // with `again` they came at a second try.
 std::string of_errors_after(Op op, std::uint64_t first, bool again = false,
-                            const std::string& chunk_shift = "18") {
+                            const std::string& chunk_shift = "18",
+                            const std::function<void(JournalBuilder&)>& before_copy = {}) {
   constexpr std::uint64_t kBad = 1536;
   JournalBuilder b;
   b.plan.module_parameters["chunk_minimum_shift"] = chunk_shift;
@@ -86,6 +87,7 @@ std::string of_errors_after(Op op, std::uint64_t first, bool again = false,
   b.done(b.call("create", {{"snapshot", "s"}, {"devices", {"data0"}}}));
   b.done(b.call("take", {{"snapshot", "s"}}));
   b.fail(data, op, first, 8);
+  if (before_copy) before_copy(b);
   const std::uint32_t id =
       b.call("copy_image", {{"snapshot", "s"}, {"device", "data0"}, {"base", 0}});
   const std::uint64_t zero = journal::sector_hash(journal::SectorBytes{});
@@ -114,6 +116,28 @@ TEST(Cut, AReadErrorIsExplainedByAFailedReadOfItsChunk) {
   EXPECT_EQ(of_errors_after(Op::read, 512, false, "20"), "");
   EXPECT_THAT(of_errors_after(Op::read, 1536, false, "x"), HasSubstr("is no number"));
   EXPECT_THAT(of_errors_after(Op::write, 1536), HasSubstr("nor a failed read near it"));
+}
+
+// An error that was there before the image was written there explains no error after that.
+TEST(Cut, WhatTheImageTookIsNotLostByWhatHadFailedBefore) {
+  enum class Failure : std::uint8_t { before, after };
+  const auto said = [](int result, Failure failure) {
+    return of_errors_after(Op::read, 1536, false, "18", [&](JournalBuilder& b) {
+      const std::uint32_t id = b.call("write_image",
+                                      {{"snapshot", "s"},
+                                       {"device", "data0"},
+                                       {"first", 1536},
+                                       {"count", 8},
+                                       {"writes", 100},
+                                       {"max_sectors", 8}},
+                                      {0, EIO});
+      b.done(id, {{"result", result}});
+      if (failure == Failure::after) b.fail(0, Op::read, 1600, 8);
+    });
+  };
+  EXPECT_THAT(said(0, Failure::before), HasSubstr("had written them through the image"));
+  EXPECT_EQ(said(EIO, Failure::before), "");
+  EXPECT_EQ(said(0, Failure::after), "");
 }
 
 TEST(Cut, AReadThatIsRightTheSecondTimeIsNoReadThatWasRight) {
