@@ -212,8 +212,7 @@ std::string read_parameter(const std::string& name) {
 std::int64_t write_parameter(const std::string& name, const std::string& value) {
   const std::string path = kParameterFolder + name;
   const base::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file) base::throw_errno("open of " + path);
-  return -base::write_all(file.get(), value);
+  return file ? -base::write_all(file.get(), value) : -errno;
 }
 
 ParameterSet::ParameterSet(std::string name, const std::string& value)

@@ -65,6 +65,7 @@ void device_cases(AbiBench& bench) {
   refused(bench, "one device twice, another between", -EINVAL, {first, second, first});
   refused(bench, "a device that there is not", -ENXIO, {kNoDevice});
   refused(bench, "a good device, then one that there is not", -ENXIO, {first, kNoDevice});
+  refused(bench, "one that there is not, then a good device", -ENXIO, {kNoDevice, first});
   refused(bench, "two good devices, then one that there is not", -ENXIO,
           {first, second, kNoDevice});
   refused(bench, "a major 2^12 too great", -ENXIO, {{first.major + (1U << 12), first.minor}});
@@ -128,6 +129,7 @@ void kind_cases(AbiBench& bench) {
   set_read_only(disk.path, 1);
   refused(bench, "a read-only device", -EROFS, {disk.id});
   refused(bench, "a good device and a read-only one", -EROFS, {bench.origins[1].id, disk.id});
+  refused(bench, "a read-only device and a good one", -EROFS, {disk.id, bench.origins[1].id});
   set_read_only(disk.path, 0);
   const abi::Uuid id = bench.must_take({disk.id});
   std::vector<abi::ImageInfo> infos;
