@@ -110,6 +110,7 @@ class Rules {
 
   bool turn_of(std::uint32_t rule);
   bool admits(std::uint16_t disk) const;
+  bool is_nudge(const journal::Request& request) const;
   void release_for(const journal::Request& request, bool beginning, Actions& actions);
   bool refuses(const journal::Request& request, Actions& actions);
   std::optional<std::uint32_t> acting_rule(const journal::Request& request);

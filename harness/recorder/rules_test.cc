@@ -47,6 +47,18 @@ TEST(Rules, AMarkReleases) {
   EXPECT_EQ(f.finish().rule_actions.at(0).how, "mark");
 }
 
+// By which the harness frees what QEMU keeps; the guest has not moved.
+TEST(Rules, AReadOfTheFirstSectorAloneCountsForNoneWhileSomethingIsHeld) {
+  Fixture f(hold_first_read({{"count", 1}, {"time_ms", 60000}}));
+  auto reading = held_read(f);
+  Bytes out(512);
+  ASSERT_EQ(f.server->read(kData, 0, out), 0);
+  EXPECT_EQ(f.server->stats().held, 1U);
+  ASSERT_EQ(f.write(kData, 0, 1, 1), 0);
+  reading.get();
+  EXPECT_EQ(f.finish().rule_actions.at(0).how, "count");
+}
+
 TEST(Rules, ACountReleases) {
   Fixture f(hold_first_read({{"count", 2}, {"time_ms", 60000}}));
   auto reading = held_read(f);

@@ -33,6 +33,7 @@ constexpr seconds kServerQuit{60};
 constexpr seconds kPlug{120};  // the guest lets go of a disk in less than ten; a busy host's later
 constexpr seconds kWitness{60};  // QEMU takes a moment and gives it back
 constexpr seconds kPower{60};    // the server waits 20 s for requests of the machine that is gone
+constexpr seconds kNudge{5};
 constexpr milliseconds kTurn{50};
 constexpr milliseconds kLag{1000};  // who waited longer for a turn of 50 ms had no processor
 constexpr milliseconds kStats{500};
@@ -99,6 +100,7 @@ Execution::Execution(const scenario::Scenario& scenario, const Options& options,
       cycles_(cycles),
       expectations_(expectations(scenario, cycles, folder_)),
       console_(allowed_log(scenario)),
+      nudged_(nudged_disks(scenario)),
       line_(fmt::format("{} seed {}", scenario.name, seed)) {
   live_.cycles = cycles;
   live_.phase = "preparing";
@@ -275,9 +277,7 @@ bool Execution::handle(const ServerEvent& event) {
       return handle_mark(event.mark);
     case ServerEvent::Kind::stats:
       live_.writes = event.line.value("writes", std::uint64_t{0});
-      progress_->health(Clock::now(),
-                        {event.line.value("all_requests", std::uint64_t{0}),
-                         milliseconds(event.line.value("oldest_ms", std::int64_t{0}))});
+      follow_server(event.line);
       return true;
     case ServerEvent::Kind::error:
       return end(is_full(event.what) ? Ending::host_disk_full : Ending::server_failed, event.what);
@@ -290,6 +290,26 @@ bool Execution::handle(const ServerEvent& event) {
       return true;
   }
   return true;
+}
+
+// The watchdog asks what the guest does: reads that QEMU was asked for are no sign of life.
+void Execution::follow_server(const nlohmann::json& stats) {
+  const auto ended = stats.value("all_requests", std::uint64_t{0});
+  const auto now = Clock::now();
+  // Such a read may not have ended yet.
+  guest_ended_ = std::max(guest_ended_, ended - std::min(ended, run_.nudges));
+  progress_->health(now, {guest_ended_, milliseconds(stats.value("oldest_ms", std::int64_t{0}))});
+  if (booting_ || nudged_.empty() ||
+      !quiet_.sample(now, guest_ended_, stats.value("held", std::uint64_t{0})))
+    return;
+  try {
+    for (const std::string& disk : nudged_) {
+      machine_->nudge(disk, base::Deadline::after(kNudge));
+      ++run_.nudges;
+    }
+  } catch (const std::exception&) {
+    nudged_.clear();  // a disk that was pulled, a machine that ends: nobody waits for it then
+  }
 }
 
 bool Execution::handle_mark(const plan::Mark& mark) {

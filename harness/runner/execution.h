@@ -12,6 +12,7 @@
 #include "model/judge.h"
 #include "runner/execute.h"
 #include "runner/live_line.h"
+#include "runner/nudge.h"
 #include "runner/opinions.h"
 #include "runner/out_folder.h"
 #include "runner/progress.h"
@@ -46,6 +47,7 @@ class Execution {
   bool step();  // one turn of the loop; false: it is over
   bool handle(const ServerEvent& event);
   bool handle_mark(const plan::Mark& mark);
+  void follow_server(const nlohmann::json& stats);
   bool act(const plan::Mark& mark);
   bool follow_power_cut();
   void start_machine();
@@ -89,6 +91,9 @@ class Execution {
   journal::Journal journal_;
   std::optional<Progress> progress_;
   Starvation starvation_;
+  Quiet quiet_;
+  std::vector<std::string> nudged_;  // disks
+  std::uint64_t guest_ended_ = 0;    // requests of the guest, as the server last told
   Clock::time_point asked_;
   Clock::time_point looked_;
   Clock::time_point turned_;                 // the last look at the clock

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vm/libvirt_machine.h"
 
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <poll.h>
@@ -165,6 +166,7 @@ class LibvirtMachine : public Machine {
   void kill() override;
   std::string broke() override;
   std::string halted(const base::Deadline& deadline) override;
+  void nudge(const std::string& disk, const base::Deadline& deadline) override;
   void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) override;
   void attach_disk(const Disk& disk, const base::Deadline& deadline) override;
   void detach_disk(const std::string& name, const base::Deadline& deadline) override;
@@ -277,6 +279,17 @@ std::string LibvirtMachine::halted(const base::Deadline&) {
 
 void LibvirtMachine::require_alive() {
   if (!alive()) throw std::runtime_error("machine " + config_.name + " does not run");
+}
+
+void LibvirtMachine::nudge(const std::string& disk, const base::Deadline&) {
+  require_alive();
+  char* said = nullptr;
+  if (virDomainQemuMonitorCommand(domain_, nudge_command(disk).c_str(), &said,
+                                  VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP) < 0)
+    fail("nudging disk " + disk + " of machine " + config_.name);
+  const std::string text = said != nullptr ? said : "";
+  ::free(said);
+  if (!text.empty()) throw std::runtime_error("nudging disk " + disk + ": QEMU says: " + text);
 }
 
 void LibvirtMachine::dump_memory(const std::filesystem::path& file, const base::Deadline&) {

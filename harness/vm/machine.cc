@@ -61,6 +61,10 @@ void validate(const Disk& disk) {
   validate_block("physical", disk.name, disk.physical_block);
 }
 
+std::string nudge_command(const std::string& disk) {
+  return "qemu-io -d /machine/peripheral/ua-" + disk + "/virtio-backend \"aio_read -q 0 512\"";
+}
+
 void validate(const MachineConfig& config) {
   validate_name("machine name", config.name, kNameLimit);
   validate_path("kernel", config.kernel);

@@ -71,6 +71,9 @@ void validate(const Disk& disk);
 // when the host has none.
 std::filesystem::path quick_firmware();
 
+// The words of QEMU's human monitor for nudge().
+std::string nudge_command(const std::string& disk);
+
 // One machine; destroying it kills the VM. One thread at a time, except where said.
 class Machine {
  public:
@@ -99,6 +102,11 @@ class Machine {
   virtual void attach_disk(const Disk& disk, const base::Deadline& deadline) = 0;
   // Hot-unplug of a removable or attached disk; returns when the guest has let go of it.
   virtual void detach_disk(const std::string& name, const base::Deadline& deadline) = 0;
+  // Makes QEMU itself read the first sector of a disk, through the connection that the guest's
+  // requests take; does not wait for it. QEMU's client of NBD (7.2) can keep an answered request of
+  // the guest until the next answer comes on that connection. Throws std::runtime_error with QEMU's
+  // words.
+  virtual void nudge(const std::string& disk, const base::Deadline& deadline) = 0;
   // A command of QEMU's own control protocol; its answer. Throws std::runtime_error with QEMU's
   // words, and where QEMU is libvirt's to ask.
   virtual nlohmann::json execute(const std::string& command, const nlohmann::json& arguments,

@@ -27,6 +27,7 @@ class QemuMachine : public Machine {
   void kill() override;
   std::string broke() override;
   std::string halted(const base::Deadline& deadline) override;
+  void nudge(const std::string& disk, const base::Deadline& deadline) override;
   void dump_memory(const std::filesystem::path& file, const base::Deadline& deadline) override;
   void attach_disk(const Disk& disk, const base::Deadline& deadline) override;
   void detach_disk(const std::string& name, const base::Deadline& deadline) override;
@@ -132,6 +133,13 @@ void QemuMachine::dump_memory(const std::filesystem::path& file, const base::Dea
   control().execute("stop", json::object(), deadline);
   control().execute("dump-guest-memory", {{"paging", false}, {"protocol", "file:" + file.string()}},
                     deadline);
+}
+
+void QemuMachine::nudge(const std::string& disk, const base::Deadline& deadline) {
+  const json said =
+      control().execute("human-monitor-command", {{"command-line", nudge_command(disk)}}, deadline);
+  if (said.is_string() && !said.get<std::string>().empty())
+    throw std::runtime_error("nudging disk " + disk + ": QEMU says: " + said.get<std::string>());
 }
 
 void QemuMachine::attach_disk(const Disk& disk, const base::Deadline& deadline) {
