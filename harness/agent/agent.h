@@ -19,6 +19,7 @@
 #include "agent/fio.h"
 #include "agent/guest_counter.h"
 #include "agent/ledger_storm.h"
+#include "agent/leftovers.h"
 #include "agent/marks.h"
 #include "agent/resume.h"
 #include "agent/snapshots.h"
@@ -151,7 +152,7 @@ class Agent {
   GuestCounter counter_;
   std::map<std::string, std::unique_ptr<LedgerStorm>> ledgers_;
   bool module_loaded_ = false;
-  std::uint64_t unnamed_memory_ = 0;  // bytes, before the module was loaded
+  UsedMemory memory_before_;  // before the module was loaded
   std::size_t first_step_ = 0;
 };
 

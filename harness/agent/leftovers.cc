@@ -229,15 +229,41 @@ std::uint64_t unnamed_memory(const std::string& text) {
   return (total - std::min(total, named)) << 10U;
 }
 
-std::uint64_t unnamed_memory() {
-  return unnamed_memory(text_of("/proc/meminfo"));
+std::uint64_t object_memory(const std::string& text) {
+  std::uint64_t bytes = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    std::uint64_t active = 0;
+    std::uint64_t objects = 0;
+    std::uint64_t object_bytes = 0;
+    if (!(words >> name >> active >> objects >> object_bytes)) continue;
+    // What can be reclaimed belongs to file systems.
+    const bool anybodys = name.starts_with("bio") ||
+                          (name.starts_with("kmalloc-") && !name.starts_with("kmalloc-rcl-"));
+    if (anybodys) bytes += active * object_bytes;
+  }
+  return bytes;
 }
 
-std::uint64_t unnamed_growth(std::uint64_t before) {
+UsedMemory used_memory() {
+  return {unnamed_memory(text_of("/proc/meminfo")), object_memory(text_of("/proc/slabinfo"))};
+}
+
+UsedMemory memory_growth(const UsedMemory& before) {
   const auto limit = base::Deadline::after(kGoneLimit);
-  std::uint64_t now = unnamed_memory();
-  while (now > before + kUnnamedLimit && !limit.passed()) now = unnamed_memory();
-  return now - std::min(now, before);
+  UsedMemory growth;
+  do {
+    const UsedMemory now = used_memory();
+    growth = {now.pages - std::min(now.pages, before.pages),
+              now.objects - std::min(now.objects, before.objects)};
+  } while ((growth.pages > kPagesLimit || growth.objects > kObjectsLimit) && !limit.passed());
+  return growth;
+}
+
+bool keeps_freed_objects() {
+  return text_of("/proc/kallsyms").find(" kasan_report\n") != std::string::npos;
 }
 
 void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory& lost) {

@@ -28,12 +28,28 @@ Leftovers leftovers(const std::string& module, const std::vector<std::string>& d
 // that drivers have allocated as such. Some of it is free again and kept aside by the processors.
 // Throws std::runtime_error when the text does not tell. Pure.
 std::uint64_t unnamed_memory(const std::string& text);
-std::uint64_t unnamed_memory();  // of this machine, now
 
-// By how many bytes it has grown beyond `before`. Waits a little for what is given back by itself
-// while that is more than the processors keep aside.
-std::uint64_t unnamed_growth(std::uint64_t before);
-inline constexpr std::uint64_t kUnnamedLimit = 16U << 20U;  // bytes; more are a leak
+// Bytes of the objects in use of the slab caches that a module without caches of its own allocates
+// from: kmalloc's, and those of bios and their vectors. `text` is /proc/slabinfo, which counts
+// objects as in use that a processor keeps aside. Pure.
+std::uint64_t object_memory(const std::string& text);
+
+// Memory that can be told to be in use by nobody else, in bytes.
+struct UsedMemory {
+  std::uint64_t pages = 0;    // unnamed_memory()
+  std::uint64_t objects = 0;  // object_memory()
+};
+UsedMemory used_memory();  // of this machine, now
+
+// By how much it has grown beyond `before`; nothing where it has shrunk. Waits a little for what is
+// given back by itself while there is more than the limits.
+UsedMemory memory_growth(const UsedMemory& before);
+inline constexpr std::uint64_t kPagesLimit = 16U << 20U;   // bytes; more are a leak
+inline constexpr std::uint64_t kObjectsLimit = 4U << 20U;  // bytes; so are more of these
+
+// Whether this kernel (one with KASAN) keeps objects for a while that were given back, and counts
+// them as in use.
+bool keeps_freed_objects();
 
 // Memory that nobody points to, allocated by code at `place` or on behalf of filters.
 struct LostMemory {

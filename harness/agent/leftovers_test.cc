@@ -80,6 +80,19 @@ TEST(UnnamedMemory, IsWhatNoOtherLineCounts) {
   EXPECT_THROW(unnamed_memory(""), std::runtime_error);
 }
 
+TEST(ObjectMemory, IsThatOfCachesThatAnybodyAllocatesFrom) {
+  EXPECT_EQ(object_memory("slabinfo - version: 2.1\n"
+                          "# name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>\n"
+                          "xfs_inode            100    128    1024   16    4 : tunables 0 0 0\n"
+                          "bio-192               10     64     192   21    1 : tunables 0 0 0\n"
+                          "biovec-max             2      8    4096    8    8 : tunables 0 0 0\n"
+                          "kmalloc-rcl-96        50     84      96   42    1 : tunables 0 0 0\n"
+                          "kmalloc-cg-1k          3     16    1024   16    4 : tunables 0 0 0\n"
+                          "kmalloc-64           100    128      64   64    1 : tunables 0 0 0\n"),
+            10 * 192 + 2 * 4096 + 3 * 1024 + 100 * 64);
+  EXPECT_EQ(object_memory(""), 0U);
+}
+
 TEST(ResultText, NamesErrorsAndShowsValues) {
   EXPECT_EQ(result_text(0), "0");
   EXPECT_EQ(result_text(17), "17");

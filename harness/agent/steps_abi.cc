@@ -97,16 +97,21 @@ Agent::Result Agent::rmmod(const Step& step) {
     std::fprintf(stderr, "snapbed-agent: lost memory: %s\n", report.c_str());
     left.found.push_back("memory that nobody points to (see console.log): " + report);
   }
-  const std::uint64_t growth = unnamed_growth(unnamed_memory_);
-  if (growth > kUnnamedLimit)
-    left.found.push_back(std::to_string(growth >> 20U) +
+  const UsedMemory growth = memory_growth(memory_before_);
+  if (growth.pages > kPagesLimit)
+    left.found.push_back(std::to_string(growth.pages >> 20U) +
                          " MiB in use, more than before insmod, that the kernel names no use for: "
                          "pages that were not given back");
+  if (growth.objects > kObjectsLimit && !keeps_freed_objects())
+    left.found.push_back(std::to_string(growth.objects >> 20U) +
+                         " MiB of kmalloc and bios, more than before insmod, that were not given "
+                         "back");
   for (const std::string& what : left.found) {
     marks_.write(plan::MarkKind::leak, {step.id, step.cycle}, {{"what", what}});
   }
   return {{"result", 0},
-          {"unnamed_growth_kib", growth >> 10U},
+          {"pages_growth_kib", growth.pages >> 10U},
+          {"objects_growth_kib", growth.objects >> 10U},
           {"looked", left.looked},
           {"left", left.found.size()},
           {"kmemleak_scans", lost.scans},

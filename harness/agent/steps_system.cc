@@ -42,7 +42,7 @@ int Agent::run_program(const std::vector<std::string>& argv, const Step& step) {
 Agent::Result Agent::insmod(const Step& step) {
   const std::string disk =
       wait_for_device(kModuleDisk, step_deadline(step, std::chrono::seconds(10)));
-  unnamed_memory_ = unnamed_memory();
+  memory_before_ = used_memory();
   const int error = insert_module(disk, plan_.module_parameters);
   module_loaded_ = error == 0;
   return {{"result", error}};

@@ -38,8 +38,8 @@ void check_leak(const Facts& facts, Report& report) {
     }
     if (result.outcome == Outcome::not_run) result.outcome = Outcome::pass;
     ++result.exercised["unloads"];
-    for (const char* counter :
-         {"looked", "kmemleak_scans", "kmemleak_foreign", "unnamed_growth_kib"}) {
+    for (const char* counter : {"looked", "kmemleak_scans", "kmemleak_foreign", "pages_growth_kib",
+                                "objects_growth_kib"}) {
       result.exercised[counter] += run.answer.value(counter, std::uint64_t{0});
     }
   }
