@@ -5,12 +5,12 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#include <sstream>
 #include <stdexcept>
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/memory.h"
 
 namespace snapbed::agent {
 namespace {
@@ -35,23 +35,11 @@ std::uint64_t instructions_now() {
 }
 
 std::int64_t parse_used_bytes(const std::string& meminfo) {
-  std::istringstream stream(meminfo);
-  std::int64_t used = 0, value = 0;
-  std::string name, line;
-  bool total = false;
-  while (std::getline(stream, line)) {
-    std::istringstream words(line);
-    if (!(words >> name >> value)) continue;
-    if (name == "MemTotal:") {
-      used += value;
-      total = true;
-    } else if (name == "MemFree:" || name == "Buffers:" || name == "Cached:" ||
-               name == "SReclaimable:") {
-      used -= value;
-    }
-  }
-  if (!total) throw std::runtime_error("/proc/meminfo does not say how much memory there is");
-  return used * 1024;
+  auto memory = base::parse_memory(meminfo);
+  auto used = static_cast<std::int64_t>(memory["MemTotal"]);
+  for (const char* name : {"MemFree", "Buffers", "Cached", "SReclaimable"})
+    used -= static_cast<std::int64_t>(memory[name]);
+  return used;
 }
 
 std::int64_t used_bytes() {

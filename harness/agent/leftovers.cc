@@ -10,14 +10,13 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <set>
 #include <sstream>
-#include <stdexcept>
 
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/memory.h"
 
 namespace snapbed::agent {
 namespace fs = std::filesystem;
@@ -210,23 +209,13 @@ Leftovers leftovers(const std::string& module, const std::vector<std::string>& d
 }
 
 std::uint64_t unnamed_memory(const std::string& text) {
-  // KReclaimable and Shmem are part of others.
-  static const std::set<std::string> kNamed = {
-      "MemFree:",     "Buffers:",    "Cached:",        "SwapCached:", "AnonPages:",  "Slab:",
-      "KernelStack:", "PageTables:", "SecPageTables:", "Percpu:",     "VmallocUsed:"};
-  std::uint64_t total = 0;
+  auto memory = base::parse_memory(text);
   std::uint64_t named = 0;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string name;
-    std::uint64_t kibibytes = 0;
-    if (!(words >> name >> kibibytes)) continue;
-    if (name == "MemTotal:") total = kibibytes;
-    if (kNamed.contains(name)) named += kibibytes;
-  }
-  if (total == 0 || named == 0) throw std::runtime_error("/proc/meminfo does not tell MemTotal");
-  return (total - std::min(total, named)) << 10U;
+  // KReclaimable and Shmem are part of others.
+  for (const char* name : {"MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "Slab",
+                           "KernelStack", "PageTables", "SecPageTables", "Percpu", "VmallocUsed"})
+    named += memory[name];
+  return memory["MemTotal"] - std::min(memory["MemTotal"], named);
 }
 
 std::uint64_t object_memory(const std::string& text) {

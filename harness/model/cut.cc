@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/overlap.h"
@@ -667,9 +668,9 @@ void Cut::judge_errors() {
     const SectorSet shown = snapshot_.corrupted() ? shown_after(copy) : SectorSet();
     for (const BadRange& bad : copy.bad) {
       result_.exercised["bad_sectors"] += bad.count;
-      if (bad.error == kEio &&
-          (withdrawn || cut_off(bad, copy) || explained(bad, place, excused, shown))) {
-        if (!withdrawn && !cut_off(bad, copy) && !snapshot_.corrupted()) judge_kept(copy, bad);
+      if (bad.error == kEio && (withdrawn || cut_off(bad, copy))) continue;
+      if (bad.error == kEio && explained(bad, place, excused, shown)) {
+        if (!snapshot_.corrupted()) judge_kept(copy, bad);
         continue;
       }
       add_read_error(copy, bad,
@@ -690,11 +691,13 @@ void Cut::judge_kept(const Copy& copy, const BadRange& bad) {
     if (change.device != copy.device || !change.succeeded || change.returned > copy.called) {
       continue;
     }
+    std::optional<SectorSet> excused;  // looked for only where the write is concerned
     for (const plan::Range& range : change.ranges) {
       if (!base::overlap(range.first, range.count, bad.first, bad.count)) continue;
+      if (!excused) excused = this->excused(copy, change.called);
       const std::uint64_t first = std::max(range.first, bad.first);
       const std::uint64_t end = std::min(range.first + range.count, bad.first + bad.count);
-      if (excused(copy, change.called).any(place.first + first, end - first)) continue;
+      if (excused->any(place.first + first, end - first)) continue;
       add_read_error(copy, {first, end - first, bad.error},
                      ", though " + step_name(facts_.history, change.step) +
                          " had written them through the image, and no read has failed since.");

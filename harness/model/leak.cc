@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Check `leak`: nothing of the module was there after an rmmod that succeeded. The guest looks for
-// caches, threads, nodes, entries in /sys and /proc, disks held open, pages that nobody names a use
-// for, and on a kernel with kmemleak for memory that nobody points to.
+// caches, threads, nodes, entries in /sys and /proc, disks held open, more memory in use than
+// before, and on a kernel with kmemleak for memory that nobody points to.
 #include <fmt/format.h>
 
 #include <map>
