@@ -25,6 +25,8 @@ namespace {
 
 constexpr auto kGoneLimit = std::chrono::seconds(5);  // threads and nodes end a little later
 constexpr std::size_t kPageBytes = 4096;
+constexpr std::uint64_t kPagesLimit = 16U << 20U;   // bytes; more are a leak
+constexpr std::uint64_t kObjectsLimit = 4U << 20U;  // bytes; so are more of these
 constexpr const char* kLeakFile = "/sys/kernel/debug/kmemleak";
 constexpr std::chrono::milliseconds kLeakAge{6000};  // kmemleak passes over objects of 5 s
 constexpr std::uint64_t kLeakScans = 2;
@@ -179,6 +181,14 @@ bool is_ours(const std::string& line, const ModulePlace& place) {
   return false;
 }
 
+bool keeps_freed_objects() {
+  return text_of("/proc/kallsyms").find(" kasan_report\n") != std::string::npos;
+}
+
+std::string more_than_before(std::uint64_t bytes) {
+  return std::to_string(bytes >> 20U) + " MiB in use, more than before insmod,";
+}
+
 }  // namespace
 
 ModulePlace module_place(const std::string& modules, const std::string& name) {
@@ -240,19 +250,24 @@ UsedMemory used_memory() {
   return {unnamed_memory(text_of("/proc/meminfo")), object_memory(text_of("/proc/slabinfo"))};
 }
 
-UsedMemory memory_growth(const UsedMemory& before) {
+MemoryGrowth memory_growth(const UsedMemory& before, bool disks_in_memory) {
   const auto limit = base::Deadline::after(kGoneLimit);
-  UsedMemory growth;
+  const bool pages_tell = !disks_in_memory;
+  const bool objects_tell = !keeps_freed_objects();
+  MemoryGrowth growth;
   do {
     const UsedMemory now = used_memory();
-    growth = {now.pages - std::min(now.pages, before.pages),
-              now.objects - std::min(now.objects, before.objects)};
-  } while ((growth.pages > kPagesLimit || growth.objects > kObjectsLimit) && !limit.passed());
+    growth = {{now.pages - std::min(now.pages, before.pages),
+               now.objects - std::min(now.objects, before.objects)},
+              {}};
+    if (pages_tell && growth.bytes.pages > kPagesLimit)
+      growth.found.push_back(more_than_before(growth.bytes.pages) +
+                             " that the kernel names no use for: pages that were not given back");
+    if (objects_tell && growth.bytes.objects > kObjectsLimit)
+      growth.found.push_back(more_than_before(growth.bytes.objects) +
+                             " of kmalloc and bios that were not given back");
+  } while (!growth.found.empty() && !limit.passed());
   return growth;
-}
-
-bool keeps_freed_objects() {
-  return text_of("/proc/kallsyms").find(" kasan_report\n") != std::string::npos;
 }
 
 void read_kmemleak(const std::string& text, const ModulePlace& place, LostMemory& lost) {

@@ -41,15 +41,15 @@ struct UsedMemory {
 };
 UsedMemory used_memory();  // of this machine, now
 
-// By how much it has grown beyond `before`; nothing where it has shrunk. Waits a little for what is
-// given back by itself while there is more than the limits.
-UsedMemory memory_growth(const UsedMemory& before);
-inline constexpr std::uint64_t kPagesLimit = 16U << 20U;   // bytes; more are a leak
-inline constexpr std::uint64_t kObjectsLimit = 4U << 20U;  // bytes; so are more of these
-
-// Whether this kernel (one with KASAN) keeps objects for a while that were given back, and counts
-// them as in use.
-bool keeps_freed_objects();
+// By how much it has grown, and what of that is a leak.
+struct MemoryGrowth {
+  UsedMemory bytes;                // nothing where it has shrunk
+  std::vector<std::string> found;  // in words
+};
+// Waits a little for what is given back by itself. `disks_in_memory`: brd or zram have disks, whose
+// pages have no name either. A kernel with KASAN keeps objects for a while that were given back and
+// counts them as in use; there they are no leak.
+MemoryGrowth memory_growth(const UsedMemory& before, bool disks_in_memory);
 
 // Memory that nobody points to, allocated by code at `place` or on behalf of filters.
 struct LostMemory {

@@ -97,27 +97,19 @@ Agent::Result Agent::rmmod(const Step& step) {
     std::fprintf(stderr, "snapbed-agent: lost memory: %s\n", report.c_str());
     left.found.push_back("memory that nobody points to (see console.log): " + report);
   }
-  const UsedMemory growth = memory_growth(memory_before_);
-  // The pages of a disk in memory have no name either.
   const bool disks_in_memory =
       std::any_of(plan_.devices.begin(), plan_.devices.end(), [](const auto& device) {
         return device.second.path.starts_with("/dev/ram") ||
                device.second.path.starts_with("/dev/zram");
       });
-  if (growth.pages > kPagesLimit && !disks_in_memory)
-    left.found.push_back(std::to_string(growth.pages >> 20U) +
-                         " MiB in use, more than before insmod, that the kernel names no use for: "
-                         "pages that were not given back");
-  if (growth.objects > kObjectsLimit && !keeps_freed_objects())
-    left.found.push_back(std::to_string(growth.objects >> 20U) +
-                         " MiB of kmalloc and bios, more than before insmod, that were not given "
-                         "back");
+  const MemoryGrowth growth = memory_growth(memory_before_, disks_in_memory);
+  left.found.insert(left.found.end(), growth.found.begin(), growth.found.end());
   for (const std::string& what : left.found) {
     marks_.write(plan::MarkKind::leak, {step.id, step.cycle}, {{"what", what}});
   }
   return {{"result", 0},
-          {"pages_growth_kib", growth.pages >> 10U},
-          {"objects_growth_kib", growth.objects >> 10U},
+          {"pages_growth_kib", growth.bytes.pages >> 10U},
+          {"objects_growth_kib", growth.bytes.objects >> 10U},
           {"looked", left.looked},
           {"left", left.found.size()},
           {"kmemleak_scans", lost.scans},

@@ -129,8 +129,7 @@ std::string disk_xml(const Disk& disk, unsigned index, int slot) {
       ">\n        <host transport='unix'" + attribute("socket", disk.socket.string()) +
       "/>\n      </source>\n      <target dev='" + virtio_target(index) +
       "' bus='virtio'/>\n      <blockio logical_block_size='" + std::to_string(disk.logical_block) +
-      "' physical_block_size='" +
-      std::to_string(std::max(disk.physical_block, disk.logical_block)) + "'/>\n";
+      "' physical_block_size='" + std::to_string(told_physical_block(disk)) + "'/>\n";
   if (disk.read_only) text += "      <readonly/>\n";
   text += "      <serial>" + xml_escape(disk.serial.empty() ? disk.name : disk.serial) +
           "</serial>\n      <alias name='ua-" + disk.name + "'/>\n";

@@ -289,7 +289,7 @@ void LibvirtMachine::nudge(const std::string& disk, const base::Deadline&) {
     fail("nudging disk " + disk + " of machine " + config_.name);
   const std::string text = said != nullptr ? said : "";
   ::free(said);
-  if (!text.empty()) throw std::runtime_error("nudging disk " + disk + ": QEMU says: " + text);
+  require_nudged(disk, text);
 }
 
 void LibvirtMachine::dump_memory(const std::filesystem::path& file, const base::Deadline&) {

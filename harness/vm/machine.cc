@@ -2,6 +2,7 @@
 // What a machine may be made of: checked here, before QEMU answers with something less clear.
 #include "vm/machine.h"
 
+#include <algorithm>
 #include <set>
 #include <stdexcept>
 
@@ -63,6 +64,14 @@ void validate(const Disk& disk) {
 
 std::string nudge_command(const std::string& disk) {
   return "qemu-io -d /machine/peripheral/ua-" + disk + "/virtio-backend \"aio_read -q 0 512\"";
+}
+
+void require_nudged(const std::string& disk, const std::string& said) {
+  if (!said.empty()) throw std::runtime_error("nudging disk " + disk + ": QEMU says: " + said);
+}
+
+std::uint32_t told_physical_block(const Disk& disk) {
+  return std::max(disk.physical_block, disk.logical_block);
 }
 
 void validate(const MachineConfig& config) {

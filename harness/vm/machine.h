@@ -33,7 +33,7 @@ struct Disk {
   std::filesystem::path file = {};  // QEMU serves it by itself, raw; qemu_machine only
   bool read_only = false;
   std::uint32_t logical_block = 512;   // bytes: 512 or 4096
-  std::uint32_t physical_block = 512;  // bytes: 512 or 4096; below the logical one that is told
+  std::uint32_t physical_block = 512;  // bytes: 512 or 4096; see told_physical_block()
   std::uint16_t queues = 0;            // 0: one per vCPU
   bool merge_requests = true;  // QEMU may merge adjacent requests; off where rules hold requests
   bool discard = true;     // offers discards; what libvirt plugs into a running machine always does
@@ -71,8 +71,13 @@ void validate(const Disk& disk);
 // when the host has none.
 std::filesystem::path quick_firmware();
 
-// The words of QEMU's human monitor for nudge().
+// The words of QEMU's human monitor for nudge(), and the look at what it said: std::runtime_error
+// unless nothing.
 std::string nudge_command(const std::string& disk);
+void require_nudged(const std::string& disk, const std::string& said);
+
+// Bytes of the disk's physical block as the guest is told: not below the logical one.
+std::uint32_t told_physical_block(const Disk& disk);
 
 // One machine; destroying it kills the VM. One thread at a time, except where said.
 class Machine {

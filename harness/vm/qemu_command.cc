@@ -2,8 +2,6 @@
 // Nodes and devices are given as JSON: no path can break them, and QMP takes the same values.
 #include "vm/qemu_command.h"
 
-#include <algorithm>
-
 namespace snapbed::vm {
 namespace {
 
@@ -104,7 +102,7 @@ json disk_device(const Disk& disk, const std::string& bus) {
                  {"serial", disk.serial.empty() ? disk.name : disk.serial},
                  {"bus", bus},
                  {"logical_block_size", disk.logical_block},
-                 {"physical_block_size", std::max(disk.physical_block, disk.logical_block)},
+                 {"physical_block_size", told_physical_block(disk)},
                  {"write-cache", "on"},
                  {"werror", "report"},
                  {"rerror", "report"},

@@ -138,8 +138,7 @@ void QemuMachine::dump_memory(const std::filesystem::path& file, const base::Dea
 void QemuMachine::nudge(const std::string& disk, const base::Deadline& deadline) {
   const json said =
       control().execute("human-monitor-command", {{"command-line", nudge_command(disk)}}, deadline);
-  if (said.is_string() && !said.get<std::string>().empty())
-    throw std::runtime_error("nudging disk " + disk + ": QEMU says: " + said.get<std::string>());
+  require_nudged(disk, said.is_string() ? said.get<std::string>() : std::string());
 }
 
 void QemuMachine::attach_disk(const Disk& disk, const base::Deadline& deadline) {
