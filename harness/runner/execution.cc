@@ -324,13 +324,15 @@ bool Execution::handle_mark(const plan::Mark& mark) {
       return true;
     case plan::MarkKind::step_begin:
       live_.phase = text.value("op", "");
+      starvation_.begin_step();
       return act(mark);
     case plan::MarkKind::cycle_end:
       return judge_cycle(mark);
     case plan::MarkKind::fatal:
-      return end(
-          text.value("module", false) ? Ending::module_broke_interface : Ending::agent_failed,
+      end(text.value("module", false) ? Ending::module_broke_interface : Ending::agent_failed,
           gave_up(text.value("what", mark.text)));
+      run_.starved = starvation_.of_step();
+      return false;
     case plan::MarkKind::done:
       power_off_ = base::Deadline::after(kPowerOff);
       live_.phase = "powering off";

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "base/process.h"
@@ -26,12 +27,22 @@ class Starvation {
   // Empty as long as none had less than kLeastShare. A QEMU that asks for little is not starved.
   const std::string& worst() const { return worst_; }
 
+  // A step of the plan begins now.
+  void begin_step();
+  // The same for the whole time since: a step of minutes is not late for ten bad seconds in it. For
+  // one that is shorter than kShareWindow it is worst().
+  std::string of_step() const;
+
  private:
   struct Sample {
     Moment when;
     base::ProcessorUse use;
   };
+  static double share(const Sample& from, const Sample& to);
+  static std::string words(const Sample& from, const Sample& to);
+
   std::deque<Sample> samples_;
+  std::optional<Sample> step_;  // the last one before the step
   double least_ = kLeastShare;
   std::string worst_;
 };

@@ -65,12 +65,42 @@ TEST(Starvation, AGuestThatSleepsAsksForLittle) {
   EXPECT_EQ(host.starvation.worst(), "");
 }
 
+TEST(Starvation, AStepOfMinutesIsNotLateForTenSecondsInIt) {
+  Host host;
+  host.pass(40, milliseconds(100), milliseconds(1900));
+  host.starvation.begin_step();
+  host.pass(400, milliseconds(900), milliseconds(1100));
+  host.pass(60, milliseconds(140), milliseconds(1860));
+  EXPECT_NE(host.starvation.worst(), "");
+  EXPECT_EQ(host.starvation.of_step(), "");
+}
+
+TEST(Starvation, AStepThatIsStarvedAllTheTimeIsToldWhole) {
+  Host host;
+  host.pass(100, milliseconds(1900), milliseconds(10));
+  host.starvation.begin_step();
+  host.pass(400, milliseconds(200), milliseconds(1800));
+  EXPECT_EQ(host.starvation.of_step(),
+            "for 100 s the host gave QEMU 10 % of the processor time it asked for");
+}
+
+TEST(Starvation, OfAShortStepTheSecondsBeforeItTellToo) {
+  Host host;
+  host.pass(40, milliseconds(100), milliseconds(1900));
+  host.pass(4, milliseconds(100), milliseconds(1900));
+  host.starvation.begin_step();
+  host.pass(8, milliseconds(100), milliseconds(1900));
+  EXPECT_EQ(host.starvation.of_step(), host.starvation.worst());
+  EXPECT_NE(host.starvation.of_step(), "");
+}
+
 TEST(Starvation, TheMachineAfterAPowerCutIsAnotherProcess) {
   Host host;
   host.pass(39, milliseconds(1900), milliseconds(1900));
   host.another_process();
   host.pass(39, milliseconds(100), milliseconds(1900));
   EXPECT_EQ(host.starvation.worst(), "");
+  EXPECT_EQ(host.starvation.of_step(), "");
   host.pass(2, milliseconds(100), milliseconds(1900));
   EXPECT_NE(host.starvation.worst(), "");
 }
