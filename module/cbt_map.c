@@ -154,7 +154,7 @@ static void begin_generation(struct cbt_map *map)
 void cbt_map_switch(struct cbt_map *map)
 {
 	mutex_lock(&map->lock);
-	if (map->next_active || map->snap_number == LAST_NUMBER)
+	if (map->next_active || map->was_cut || map->snap_number == LAST_NUMBER)
 		begin_generation(map);
 	else
 		memcpy(map->readable, map->active, map->count);

@@ -22,7 +22,8 @@
 #define READS_AT_ONCE 1
 /* ... but not longer than this. */
 #define READS_WAIT_MS 4
-#define GFP_HOOK (GFP_NOWAIT | __GFP_NOWARN)
+/* Not what is kept for those who free memory: the worker has reserves of its own. */
+#define GFP_HOOK (GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC)
 #define GFP_WORKER (GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
 void diff_area_get(struct diff_area *area)

@@ -31,7 +31,8 @@ struct freeze_item {
 	int error;
 };
 
-static struct workqueue_struct *freezer_wq;
+/* Nothing else frees the memory that a frozen file system holds: thawing has a rescuer. */
+static struct workqueue_struct *freezer_wq, *thaw_wq;
 
 static void free_item(struct freeze_item *item)
 {
@@ -80,6 +81,9 @@ static void freeze_work(struct work_struct *work)
 	/* Not to wait for writes to what has been frozen before. */
 	item->error = freeze_bdev(item->bdev);
 	memalloc_noio_restore(noio);
+	/* It was mounted in between. */
+	if (!item->error && !item->sb)
+		item->sb = get_active_super(item->bdev);
 	if (hand_over(item))
 		return;
 	if (!item->error)
@@ -98,12 +102,13 @@ static void thaw_work(struct work_struct *work)
 		free_item(item);
 }
 
-static void start(struct freeze_item *item, work_func_t func)
+static void start(struct freeze_item *item, struct workqueue_struct *wq,
+		  work_func_t func)
 {
 	INIT_WORK(&item->work, func);
 	init_completion(&item->done);
 	atomic_set(&item->state, FREEZE_RUNNING);
-	queue_work(freezer_wq, &item->work);
+	queue_work(wq, &item->work);
 }
 
 /* Takes an item that is running off the list; false when it has ended by now. */
@@ -173,7 +178,7 @@ int freezer_freeze(struct list_head *items, unsigned int level,
 		left = (long)(deadline - jiffies);
 		if (left <= 0)
 			return -ETIMEDOUT;
-		start(item, freeze_work);
+		start(item, freezer_wq, freeze_work);
 		left = wait_for_completion_killable_timeout(&item->done, left);
 		if (left < 0)
 			return -EINTR;
@@ -205,7 +210,7 @@ void freezer_thaw(struct list_head *items, unsigned long timeout)
 			continue;
 		/* The worker may not have left the completion yet. */
 		wait_for_completion(&item->done);
-		start(item, thaw_work);
+		start(item, thaw_wq, thaw_work);
 	}
 	list_for_each_entry_safe(item, next, items, node) {
 		if (atomic_read(&item->state) != FREEZE_RUNNING)
@@ -230,11 +235,19 @@ void freezer_free(struct list_head *items)
 int __init freezer_init(void)
 {
 	freezer_wq = alloc_workqueue("blksnap_freeze", WQ_UNBOUND, 0);
-	return freezer_wq ? 0 : -ENOMEM;
+	if (!freezer_wq)
+		return -ENOMEM;
+	thaw_wq = alloc_workqueue("blksnap_thaw", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!thaw_wq) {
+		destroy_workqueue(freezer_wq);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
-/* Waits for freezes that were given up. */
+/* Waits for freezes and thaws that were given up. */
 void freezer_exit(void)
 {
+	destroy_workqueue(thaw_wq);
 	destroy_workqueue(freezer_wq);
 }

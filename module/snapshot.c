@@ -282,11 +282,14 @@ int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
 		    const struct blk_snap_block_range *ranges, u32 count)
 {
 	struct snapshot *snapshot = snapshot_get_locked(id);
+	unsigned int noio;
 	dev_t dev;
 	int ret;
 
 	if (!snapshot)
 		return -ESRCH;
+	/* Whoever frees memory by writing may wait for this very storage. */
+	noio = memalloc_noio_save();
 	ret = -ENXIO;
 	if (!kernel_dev(device, &dev))
 		goto out;
@@ -295,6 +298,7 @@ int snapshot_append(const struct blk_snap_uuid *id, struct blk_snap_dev device,
 		ret = diff_storage_append(&snapshot->storage, dev, ranges,
 					  count);
 out:
+	memalloc_noio_restore(noio);
 	snapshot_unlock_put(snapshot);
 	return ret;
 }
@@ -305,10 +309,10 @@ static int prepare_device(struct snapshot *snapshot, struct snap_device *device)
 {
 	int ret;
 
-	/* Before the size is read: who changes it later finds an image to distrust. */
+	/* With the size of that moment: who changes it later finds an image to distrust. */
 	cbt_map_note_size(&device->tracker->map,
-			  blkfilter_forget_size(device->tracker->filter));
-	device->capacity = bdev_nr_sectors(device->bdev);
+			  blkfilter_forget_size(device->tracker->filter,
+						&device->capacity));
 	ret = cbt_map_prepare(&device->tracker->map, device->capacity);
 	if (ret)
 		return ret;
@@ -459,6 +463,9 @@ static void flip(struct snapshot *snapshot)
 	for (i = 0; i < snapshot->count; i++) {
 		struct snap_device *device = &snapshot->devices[i];
 
+		/* Cut since then, it was written past its gate. */
+		cbt_map_note_size(&device->tracker->map,
+				  blkfilter_least_sectors(device->tracker->filter));
 		cbt_map_switch(&device->tracker->map);
 		tracker_set_area(device->tracker, device->area);
 		trace_blksnap_map_switch(device->tracker->dev,

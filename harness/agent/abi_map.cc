@@ -17,14 +17,19 @@ constexpr std::uint64_t kTwoTo63 = 1ULL << 63;
 constexpr std::uint32_t kMost = 0xffffffff;
 constexpr std::size_t kGuardBytes = 64;
 
-// The whole readable map of the first origin.
-Bytes whole_map(AbiBench& bench) {
-  const auto info = bench.tracker(bench.origins[0].id);
+// The whole readable map of a device.
+Bytes whole_map(AbiBench& bench, abi::DeviceId device) {
+  const auto info = bench.tracker(device);
   if (!info) throw CannotGoOn("the origin is not tracked");
   Bytes map(info->block_count);
   bench.cases.result("READ_CBT_MAP", "the whole map", info->block_count,
                      bench.read_map(info->device, 0, info->block_count, map.data()));
   return map;
+}
+
+// That of the first origin.
+Bytes whole_map(AbiBench& bench) {
+  return whole_map(bench, bench.origins[0].id);
 }
 
 std::uint32_t blocks_of(AbiBench& bench) {
@@ -33,14 +38,14 @@ std::uint32_t blocks_of(AbiBench& bench) {
 
 // One window: how much is returned, that it is that part of the map, and that nothing behind it is
 // touched.
-void window_case(AbiBench& bench, FencedMemory& memory, const Bytes& map, std::uint32_t offset,
-                 std::uint32_t length) {
+void window_case(AbiBench& bench, FencedMemory& memory, abi::DeviceId device, const Bytes& map,
+                 std::uint32_t offset, std::uint32_t length) {
   const auto count = static_cast<std::uint32_t>(map.size());
   const std::uint32_t right = offset >= count ? 0 : std::min(length, count - offset);
   const std::span<std::uint8_t> bytes = memory.last(right + kGuardBytes, 0xee);
-  const std::int64_t got = bench.read_map(bench.origins[0].id, offset, length, bytes.data());
-  const std::string with =
-      "offset " + std::to_string(offset) + ", length " + std::to_string(length);
+  const std::int64_t got = bench.read_map(device, offset, length, bytes.data());
+  const std::string with = "offset " + std::to_string(offset) + ", length " +
+                           std::to_string(length) + " of " + std::to_string(count);
   bench.cases.result("READ_CBT_MAP", with, right, got);
   const bool part =
       std::equal(bytes.begin(), bytes.begin() + right, map.begin() + std::min(offset, count));
@@ -50,21 +55,35 @@ void window_case(AbiBench& bench, FencedMemory& memory, const Bytes& map, std::u
                     part && guarded, part ? "wrote behind it" : "other bytes");
 }
 
+// A map that is longer than what a module may copy at once.
+void long_map_cases(AbiBench& bench) {
+  const abi::DeviceId device = bench.origins[1].id;
+  const Bytes map = whole_map(bench, device);
+  const auto count = static_cast<std::uint32_t>(map.size());
+  FencedMemory memory(map.size() + kGuardBytes);
+  for (const std::uint32_t length : {4095U, 4096U, 4097U, 8193U, count - 1, count, kMost}) {
+    for (const std::uint32_t offset : {0U, 1U, 4096U, count - 4097}) {
+      window_case(bench, memory, device, map, offset, length);
+    }
+  }
+}
+
 void window_cases(AbiBench& bench) {
+  const abi::DeviceId device = bench.origins[0].id;
   const Bytes map = whole_map(bench);
   const auto count = static_cast<std::uint32_t>(map.size());
   FencedMemory memory(map.size() + kGuardBytes);
   for (const std::uint32_t length : {0U, 1U, 7U, 4096U, count - 1, count, count + 1, kMost}) {
     for (const std::uint32_t offset :
          {0U, 1U, 13U, count / 2, count - 1, count, count + 1, 1U << 31, kMost - 6, kMost}) {
-      window_case(bench, memory, map, offset, length);
+      window_case(bench, memory, device, map, offset, length);
     }
   }
   for (const std::uint32_t window : {1U, 7U, 4096U}) {
     Bytes pieces(map.size());
     for (std::uint32_t at = 0; at < count;) {
       const std::int64_t got =
-          bench.read_map(bench.origins[0].id, at, std::min(window, count - at), pieces.data() + at);
+          bench.read_map(device, at, std::min(window, count - at), pieces.data() + at);
       if (got <= 0) break;
       at += static_cast<std::uint32_t>(got);
     }
@@ -173,10 +192,14 @@ void marks_cases(AbiBench& bench) {
 void abi_map(AbiBench& bench) {
   state_cases(bench);
   marks_cases(bench);
-  const abi::Uuid id = bench.must_create({bench.origins[0].id});
+  const abi::DeviceId longer = bench.origins[1].id;
+  const abi::Uuid id = bench.must_create({bench.origins[0].id, longer});
   bench.must("MARK_DIRTY_BLOCKS", bench.mark(bench.origins[0].id, {{0, 1}, {777 * 2, 300}}));
+  // Around the end of its first 4096 blocks of 64 KiB.
+  bench.must("MARK_DIRTY_BLOCKS", bench.mark(longer, {{1, 1}, {4095 * 128, 129}, {6000 * 128, 1}}));
   bench.must("TAKE", bench.take(id));
   window_cases(bench);
+  long_map_cases(bench);
 }
 
 }  // namespace snapbed::agent

@@ -184,6 +184,22 @@ static void smaller_for_a_while_is_another_generation(struct kunit *test)
 	cbt_map_exit(map);
 }
 
+static void smaller_during_a_take_is_another_generation(struct kunit *test)
+{
+	struct cbt_map *map = new_map(test, 4 * BLOCK);
+
+	KUNIT_ASSERT_EQ(test, cbt_map_prepare(map, 4 * BLOCK), 0);
+	cbt_map_switch(map);
+	cbt_map_mark(map, 0, 1);
+	KUNIT_ASSERT_EQ(test, cbt_map_prepare(map, 4 * BLOCK), 0);
+	cbt_map_note_size(map, BLOCK);
+	cbt_map_switch(map);
+	KUNIT_EXPECT_EQ(test, map->generations, 2);
+	KUNIT_EXPECT_EQ(test, map->snap_number, 1);
+	KUNIT_EXPECT_EQ(test, byte_at(map, 0), 0);
+	cbt_map_exit(map);
+}
+
 static void a_take_given_up_changes_nothing(struct kunit *test)
 {
 	struct cbt_map *map = new_map(test, 4 * BLOCK);
@@ -206,6 +222,7 @@ static struct kunit_case cbt_map_cases[] = {
 	KUNIT_CASE(numbers_wrap),
 	KUNIT_CASE(another_size_is_another_generation),
 	KUNIT_CASE(smaller_for_a_while_is_another_generation),
+	KUNIT_CASE(smaller_during_a_take_is_another_generation),
 	KUNIT_CASE(a_take_given_up_changes_nothing),
 	{}
 };
