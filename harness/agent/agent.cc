@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 #include <thread>
 
@@ -197,9 +198,9 @@ Agent::Result Agent::carry_out(const Step& step) {
   try {
     return (this->*handler->second)(step);
   } catch (const Fatal& error) {
-    throw Fatal(where + error.what(), error.module());
+    throw Fatal(where + error.what(), error.module(), error.late());
   } catch (const base::TimedOut& error) {
-    throw Fatal(where + error.what(), module_loaded_);
+    throw Fatal(where + error.what(), module_loaded_, true);
   } catch (const std::exception& error) {
     throw Fatal(where + error.what());
   }
@@ -225,7 +226,7 @@ void Agent::run_step(const Step& step) {
       (unloaded || others_stand_on(step.op))) {
     throw Fatal("step " + std::to_string(step.id) + " (" + step.op + "): gave " +
                     std::to_string(code) + ", on which nothing can go on",
-                unloaded || calls_the_module(step.op));
+                unloaded || calls_the_module(step.op), code == ETIMEDOUT);
   }
 }
 

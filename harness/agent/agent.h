@@ -126,7 +126,7 @@ class Agent {
   bool ledgers_done() const;  // nobody writes any more: to wait for writes is in vain
   Control& control();
   std::string image_path(const Step& step);
-  std::optional<BlockDevice> open_image(const Step& step, int flags);
+  std::optional<BlockDevice> open_image(const Step& step, int flags, int& error);
   Result copy_device(const Step& step, const BlockDevice& from);
   // Of the calling thread: a lane has its own.
   std::vector<AlignedMemory>& buffers();

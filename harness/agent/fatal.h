@@ -10,12 +10,15 @@ namespace snapbed::agent {
 class Fatal : public std::runtime_error {
  public:
   // `module`: the module under test broke its interface, so the run is not the testbed's failure.
-  explicit Fatal(const std::string& what, bool module = false)
-      : std::runtime_error(what), module_(module) {}
+  // `late`: nothing but a limit of time says so.
+  explicit Fatal(const std::string& what, bool module = false, bool late = false)
+      : std::runtime_error(what), module_(module), late_(late) {}
   bool module() const { return module_; }
+  bool late() const { return late_; }
 
  private:
   bool module_;
+  bool late_;
 };
 
 }  // namespace snapbed::agent

@@ -74,10 +74,11 @@ nlohmann::json boot_report(const agent::ClockReading& started) {
       {"phases", agent::boot_phases(agent::from_text(init == nullptr ? "" : init), started, now)}};
 }
 
-void report_fatal(Marks& marks, agent::Place place, const std::string& what, bool module) {
-  std::fprintf(stderr, "snapbed-agent: fatal: %s\n", what.c_str());
+void report_fatal(Marks& marks, agent::Place place, const agent::Fatal& why) {
+  std::fprintf(stderr, "snapbed-agent: fatal: %s\n", why.what());
   try {
-    marks.write(plan::MarkKind::fatal, place, {{"what", what}, {"module", module}});
+    marks.write(plan::MarkKind::fatal, place,
+                {{"what", why.what()}, {"module", why.module()}, {"late", why.late()}});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "snapbed-agent: fatal: %s\n", error.what());
   }
@@ -95,9 +96,9 @@ int obey(Marks& marks, const agent::Resume& resume) {
     marks.write(plan::MarkKind::done, place, nlohmann::json::object());
     return 0;
   } catch (const agent::Fatal& error) {
-    report_fatal(marks, place, error.what(), error.module());
+    report_fatal(marks, place, error);
   } catch (const std::exception& error) {
-    report_fatal(marks, place, error.what(), false);
+    report_fatal(marks, place, agent::Fatal(error.what()));
   }
   return kExitFatal;
 }

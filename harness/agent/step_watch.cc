@@ -53,7 +53,7 @@ void StepWatch::give_up(const Watched& watched) {
   std::ofstream("/proc/sysrq-trigger") << 'w' << std::flush;
   try {
     marks_.write(plan::MarkKind::fatal, watched.place,
-                 {{"what", what}, {"module", watched.module}, {"hang", true}});
+                 {{"what", what}, {"module", watched.module}, {"late", true}});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "snapbed-agent: fatal: %s\n", error.what());
   }

@@ -24,7 +24,7 @@ class StepWatch {
   StepWatch& operator=(const StepWatch&) = delete;
 
   // begin() of a step replaces the one before. After `limit` without end(): kernel's list of
-  // blocked tasks to the console, `fatal` mark with "hang":true and `module`, power off.
+  // blocked tasks to the console, `fatal` mark with "late":true and `module`, power off.
   void begin(Place place, const std::string& op, std::chrono::milliseconds limit, bool module);
   void end();
 

@@ -51,12 +51,20 @@ std::string Agent::image_path(const Step& step) {
   return *image;
 }
 
-// Where the plan reckons with an image that is gone, nullopt tells that it is. A node of the same
+// Where the plan reckons with an image that is gone, ENOENT tells that it is. A node of the same
 // name may be another snapshot's by then: the one that is open is ours when ours was still there
-// afterwards.
-std::optional<BlockDevice> Agent::open_image(const Step& step, int flags) {
-  if (std::find(step.expect.begin(), step.expect.end(), ENOENT) == step.expect.end())
-    return BlockDevice(image_path(step), flags);
+// afterwards. What an open gives is an answer of the module's, too.
+std::optional<BlockDevice> Agent::open_image(const Step& step, int flags, int& error) {
+  error = ENOENT;
+  if (std::find(step.expect.begin(), step.expect.end(), ENOENT) == step.expect.end()) {
+    const std::string path = image_path(step);
+    try {
+      return BlockDevice(path, flags);
+    } catch (const std::system_error& failure) {
+      error = failure.code().value();
+      return std::nullopt;
+    }
+  }
   const std::string snapshot = step.args.at("snapshot");
   const std::string device = step.args.at("device");
   const auto path = snapshots_.image(snapshot, device);
@@ -64,15 +72,16 @@ std::optional<BlockDevice> Agent::open_image(const Step& step, int flags) {
   try {
     BlockDevice image(*path, flags);
     if (snapshots_.image(snapshot, device)) return image;
-  } catch (const std::system_error&) {
-    if (snapshots_.image(snapshot, device)) throw;
+  } catch (const std::system_error& failure) {
+    if (snapshots_.image(snapshot, device)) error = failure.code().value();
   }
   return std::nullopt;
 }
 
 Agent::Result Agent::copy_image(const Step& step) {
-  const auto opened = open_image(step, O_RDONLY);
-  if (!opened) return {{"result", ENOENT}};
+  int error = 0;
+  const auto opened = open_image(step, O_RDONLY, error);
+  if (!opened) return {{"result", error}};
   return copy_device(step, *opened);
 }
 
@@ -117,10 +126,11 @@ Agent::Result Agent::copy_device(const Step& step, const BlockDevice& image) {
 }
 
 Agent::Result Agent::write_image(const Step& step) {
-  const auto image = open_image(step, O_RDWR);
-  if (!image) return {{"result", ENOENT}};
+  int error = 0;
+  const auto image = open_image(step, O_RDWR, error);
+  if (!image) return {{"result", error}};
   std::uint64_t sectors = 0;
-  const int error = write_scattered(step, *image, sectors);
+  error = write_scattered(step, *image, sectors);
   return {{"result", error}, {"sectors", sectors}};
 }
 

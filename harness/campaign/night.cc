@@ -105,7 +105,7 @@ class Spender {
   }
 
   // What a finished run says. A run without a verdict is broken, whatever it printed.
-  Ran outcome(const Job& job, const scenario::Scenario& scenario) const {
+  Ran outcome(const Job& job, const base::Exit& exit, const scenario::Scenario& scenario) const {
     Ran ran;
     ran.scenario = scenario.name;
     ran.variant = options_.variants[job.choice.variant].name;
@@ -114,7 +114,7 @@ class Spender {
     const fs::path folder = job.folder / scenario.name / std::to_string(ran.seed);
     ran.folder = folder.string();
     const auto verdict = verdict_in(folder);
-    ran.count = count_of(verdict);
+    ran.count = count_of(verdict, exit);
     if (ran.count == Count::fail || ran.count == Count::broken)
       ran.signature = signature_of(verdict, scenario);
     const auto number = [&](const char* key) {
@@ -123,6 +123,8 @@ class Spender {
                  : 0;
     };
     ran.explanation = runner::string_or(verdict, "explanation", "").substr(0, kExplanation);
+    if (ran.count == Count::broken && count_of(verdict) != Count::broken)
+      ran.explanation = "snapbed: " + base::to_string(exit) + "; " + ran.explanation;
     ran.repeat = runner::string_or(verdict, "repeat", "");
     ran.snapshots = number("snapshots");
     ran.sectors_judged = number("sectors_judged");
@@ -143,7 +145,8 @@ class Spender {
   // Runs one job alone, with the live line; nullopt when a signal came.
   std::optional<Ran> run_alone(Job job, const scenario::Scenario& scenario,
                                const std::string& now) {
-    while (!job.process.poll()) {
+    std::optional<base::Exit> exit;
+    while (!(exit = job.process.poll())) {
       if (runner::interrupted()) {
         job.process.terminate(kGrace);
         return std::nullopt;
@@ -151,14 +154,14 @@ class Spender {
       show(now);
       std::this_thread::sleep_for(kTurn);
     }
-    return outcome(job, scenario);
+    return outcome(job, *exit, scenario);
   }
 
   void try_canary();
   void storm();
   void fill(Load& load, std::optional<Choice>& next);
   void reap(Load& load);
-  void finish(const Job& job);
+  void finish(const Job& job, const base::Exit& exit);
   void keep_within_budget();
   void repeat_findings();
   void repeat(Group& group, Clock::time_point until);
@@ -249,20 +252,21 @@ void Spender::fill(Load& load, std::optional<Choice>& next) {
 
 void Spender::reap(Load& load) {
   for (auto job = jobs_.begin(); job != jobs_.end();) {
-    if (!job->process.poll()) {
+    const auto exit = job->process.poll();
+    if (!exit) {
       ++job;
       continue;
     }
     --load.machines;
     load.vcpus -= job->choice.vcpus;
     load.memory_mib -= job->choice.memory_mib;
-    finish(*job);
+    finish(*job, *exit);
     job = jobs_.erase(job);
   }
 }
 
-void Spender::finish(const Job& job) {
-  const Ran ran = outcome(job, options_.scenarios[job.choice.scenario]);
+void Spender::finish(const Job& job, const base::Exit& exit) {
+  const Ran ran = outcome(job, exit, options_.scenarios[job.choice.scenario]);
   if (night_.add(ran))
     line_.say(fmt::format("new: {}{}  ({} seed {}, {} kernel)  {}",
                           ran.count == Count::broken ? "broken: " : "", to_string(ran.signature),

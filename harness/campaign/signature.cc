@@ -66,6 +66,14 @@ Count count_of(const json& verdict) {
   return Count::broken;
 }
 
+Count count_of(const json& verdict, const base::Exit& exit) {
+  constexpr int kToldToStop = 130;
+  const Count count = count_of(verdict);
+  if (count == Count::interrupted && exit.code != kToldToStop) return Count::broken;
+  if (count == Count::pass && !exit.ok()) return Count::broken;
+  return count;
+}
+
 Signature signature_of(const json& verdict, const scenario::Scenario& scenario) {
   Signature out;
   if (count_of(verdict) != Count::fail) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/process.h"
 #include "scenario/scenario.h"
 
 namespace snapbed::campaign {
@@ -32,6 +33,10 @@ std::string to_string(const Signature& signature);
 
 // From verdict.json; anything unexpected in it counts as broken.
 Count count_of(const nlohmann::json& verdict);
+// The same of a `snapbed` that has ended so. Until a run has its verdict it is written down as
+// interrupted: without the exit status of one that was told to stop it died. Nor does one that
+// ends badly after a pass pass.
+Count count_of(const nlohmann::json& verdict, const base::Exit& exit);
 // Of a run that failed or is broken.
 Signature signature_of(const nlohmann::json& verdict, const scenario::Scenario& scenario);
 

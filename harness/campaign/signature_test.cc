@@ -40,6 +40,16 @@ TEST(Count, FollowsVerdictAndReason) {
   EXPECT_EQ(count_of({{"verdict", "broken"}, {"reason", "interrupted"}}), Count::interrupted);
 }
 
+TEST(Count, ARunThatDiedIsBroken) {
+  const json placeholder = {{"verdict", "broken"}, {"reason", "interrupted"}};
+  EXPECT_EQ(count_of(placeholder, {130, {}}), Count::interrupted);
+  EXPECT_EQ(count_of(placeholder, {{}, 9}), Count::broken);
+  EXPECT_EQ(count_of(placeholder, {3, {}}), Count::broken);
+  EXPECT_EQ(count_of({{"verdict", "pass"}}, {0, {}}), Count::pass);
+  EXPECT_EQ(count_of({{"verdict", "pass"}}, {{}, 11}), Count::broken);
+  EXPECT_EQ(count_of({{"verdict", "fail"}}, {1, {}}), Count::fail);
+}
+
 TEST(Count, NothingStrangeIsAPass) {
   for (const json& strange : {json(), json(5), json::array(), json{{"verdict", 1}},
                               json{{"verdict", "PASS"}}, json::object()}) {

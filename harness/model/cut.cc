@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 #include "journal/pattern.h"
 #include "model/checks.h"
 #include "model/explain.h"
+#include "model/free_space.h"
 
 namespace snapbed::model {
 
@@ -236,8 +238,9 @@ class Cut {
   SectorSet excused(const Copy& copy, Stamp since) const;
   void judge_kept(const Copy& copy, const BadRange& bad);
   SectorSet shown_after(const Copy& copy) const;
+  bool corrupted_by(const Copy& copy) const;
   bool explained(const BadRange& bad, const Place& place, const SectorSet& excused,
-                 const SectorSet& shown) const;
+                 const SectorSet& shown, bool corrupted) const;
   void judge_again(const Copy& copy);
   void add_read_error(const Copy& copy, const BadRange& bad, const std::string& why);
   bool cut_off(const BadRange& bad, const Copy& copy) const;
@@ -645,11 +648,22 @@ SectorSet Cut::shown_after(const Copy& copy) const {
   return sectors;
 }
 
+// CORRUPTED is told after the last I/O has ended, which may be long after it came to that. But a
+// full storage was not yet full for a copy after which more was stored, in new places, than may
+// wait in memory for a place.
+bool Cut::corrupted_by(const Copy& copy) const {
+  const std::uint64_t budget = facts_.expectations.budget_bytes / journal::kSectorBytes;
+  return std::any_of(snapshot_.events.begin(), snapshot_.events.end(), [&](const Event& event) {
+    if (event.low) return false;
+    return event.seen <= copy.returned || event.value != ENOSPC || budget == 0 ||
+           FreeSpace(facts_, snapshot_).first_stored_after(copy.returned) <= budget;
+  });
+}
+
 // What is lost is never read again: CORRUPTED explains no error of a sector that a later copy
 // shows.
 bool Cut::explained(const BadRange& bad, const Place& place, const SectorSet& excused,
-                    const SectorSet& shown) const {
-  const bool corrupted = snapshot_.corrupted();
+                    const SectorSet& shown, bool corrupted) const {
   if (corrupted && !shown.any(bad.first, bad.count)) return true;
   for (std::uint64_t s = bad.first; s < bad.first + bad.count; ++s) {
     if (excused.contains(place.first + s) || (corrupted && !shown.contains(s))) continue;
@@ -665,12 +679,13 @@ void Cut::judge_errors() {
     const Place& place = snapshot_.places[copy.device];
     const bool withdrawn = is_withdrawn(copy);
     const SectorSet excused = withdrawn ? SectorSet() : this->excused(copy, window_.take.first);
-    const SectorSet shown = snapshot_.corrupted() ? shown_after(copy) : SectorSet();
+    const bool corrupted = corrupted_by(copy);
+    const SectorSet shown = corrupted ? shown_after(copy) : SectorSet();
     for (const BadRange& bad : copy.bad) {
       result_.exercised["bad_sectors"] += bad.count;
       if (bad.error == kEio && (withdrawn || cut_off(bad, copy))) continue;
-      if (bad.error == kEio && explained(bad, place, excused, shown)) {
-        if (!snapshot_.corrupted()) judge_kept(copy, bad);
+      if (bad.error == kEio && explained(bad, place, excused, shown, corrupted)) {
+        if (!corrupted) judge_kept(copy, bad);
         continue;
       }
       add_read_error(copy, bad,
@@ -736,7 +751,7 @@ void Cut::add_read_error(const Copy& copy, const BadRange& bad, const std::strin
 void Cut::judge_sizes() {
   for (const Copy& copy : snapshot_.copies) {
     const Place& place = snapshot_.places[copy.device];
-    if (copy.image_sectors == 0 || copy.image_sectors == place.sectors) continue;
+    if (!copy.image_sectors || *copy.image_sectors == place.sectors) continue;
     const bool changing = std::any_of(
         facts_.history.resizes.begin(), facts_.history.resizes.end(), [&](const Resize& resize) {
           return resize.device == place.device && resize.called < snapshot_.take_returned &&
@@ -746,7 +761,7 @@ void Cut::judge_sizes() {
     add_finding(result_, Kind::cut_image_size, place.device, snapshot_.take_cycle,
                 Evidence{.snapshot = index_, .steps = {copy.step}, .focus = copy.called},
                 fmt::format("The image of {} has {} sectors in {}; the device had {} at TAKE.",
-                            place.device, copy.image_sectors, step_name(facts_.history, copy.step),
+                            place.device, *copy.image_sectors, step_name(facts_.history, copy.step),
                             place.sectors));
   }
 }

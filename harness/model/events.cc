@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 
 #include "model/checks.h"
@@ -128,7 +129,8 @@ class Events {
       add(Kind::events_corrupted_unexpected, event.seen,
           fmt::format("CORRUPTED of {} with errno {}, though no step waits for it and no "
                       "request had failed that explains it",
-                      event.device, event.value));
+                      event.device, event.value),
+          event.value == ETIMEDOUT);
     }
   }
 
@@ -226,12 +228,13 @@ class Events {
                        });
   }
 
-  void add(Kind kind, Stamp stamp, const std::string& what) {
+  void add(Kind kind, Stamp stamp, const std::string& what, bool rests_on_time = false) {
     const auto index = static_cast<std::size_t>(&snapshot_ - facts_.history.snapshots.data());
     add_finding(result_, kind, snapshot_.places.front().device, snapshot_.cycle,
                 Evidence{.snapshot = index, .focus = stamp},
                 fmt::format("Snapshot {}: {}. {}", snapshot_.name, what,
-                            marks_around(facts_.history, stamp)));
+                            marks_around(facts_.history, stamp)),
+                rests_on_time);
   }
 
   const Facts& facts_;

@@ -65,6 +65,10 @@ bool FreeSpace::used(Stamp append) const {
   return false;
 }
 
+std::uint64_t FreeSpace::first_stored_after(Stamp stamp) const {
+  return less(stored(snapshot_.destroyed), stored(stamp));
+}
+
 // Image copies read too: then more was read than was given out, which only excuses.
 std::uint64_t FreeSpace::read(Stamp by) const {
   std::uint64_t sectors = 0;

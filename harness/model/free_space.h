@@ -22,6 +22,8 @@ class FreeSpace {
   std::uint64_t at_most(Stamp append) const;
   // Whether something was stored in a range that an APPEND called at the stamp gave.
   bool used(Stamp append) const;
+  // Sectors of storage that were first written to after a stamp.
+  std::uint64_t first_stored_after(Stamp stamp) const;
 
  private:
   // Sectors that APPENDs called by then gave, range by range in whole units.

@@ -395,10 +395,11 @@ class Teller {
     }
     copy.base = step.args.at("base").get<std::uint64_t>();
     plan::Range evidence = copy.range;
-    copy.image_sectors = run.answer.value("image_sectors", std::uint64_t{0});
-    if (copy.image_sectors != 0 && !step.args.contains("count")) {
+    if (run.answer.contains("image_sectors"))
+      copy.image_sectors = run.answer.at("image_sectors").get<std::uint64_t>();
+    if (copy.image_sectors && !step.args.contains("count")) {
       const std::uint64_t rest =
-          copy.image_sectors - std::min(copy.image_sectors, copy.range.first);
+          *copy.image_sectors - std::min(*copy.image_sectors, copy.range.first);
       evidence.count = std::min(rest, step.args.value("room", rest));
       copy.range.count = std::min(evidence.count, copy.range.count);
     }
@@ -523,12 +524,16 @@ class Teller {
   }
 
   void tell_append_end(const PlacedMark& placed) {
-    const bool ok = placed.text.at("result").get<std::int64_t>() == 0;
+    Answer answer;
+    answer.returned = placed.begin;
+    answer.result = placed.text.at("result").get<std::int64_t>();
     Snapshot& snapshot = named(placed);
     for (std::size_t i = pending_[snapshot.name]; i < snapshot.storage.size(); ++i) {
-      snapshot.storage[i].ok = ok;
+      snapshot.storage[i].ok = answer.result == 0;
       snapshot.storage[i].returned = placed.begin;
+      answer.disk = snapshot.storage[i].disk;
     }
+    snapshot.answers.push_back(answer);
   }
 
   void tell_read_error(const PlacedMark& placed) {
@@ -544,8 +549,9 @@ class Teller {
     BadRange bad{placed.text.at("first").get<std::uint64_t>(),
                  placed.text.at("count").get<std::uint64_t>(),
                  placed.text.at("error").get<std::int32_t>()};
-    if (copy.image_sectors > place.sectors && bad.first < copy.image_sectors &&
-        bad.count <= copy.image_sectors - bad.first) {
+    const std::uint64_t image_sectors = copy.image_sectors.value_or(0);
+    if (image_sectors > place.sectors && bad.first < image_sectors &&
+        bad.count <= image_sectors - bad.first) {
       if (bad.first >= place.sectors) return;
       bad.count = std::min(bad.count, place.sectors - bad.first);
     }

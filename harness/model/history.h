@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -82,10 +83,10 @@ struct Copy {
   Stamp called = kNever;
   Stamp returned = kNever;
   bool finished = false;
-  std::uint64_t image_sectors = 0;  // the size that the image was found to have; 0: not told
-  std::vector<Segment> segments;    // sorted, disjoint
-  std::vector<BadRange> bad;        // sectors that gave an error
-  std::vector<BadRange> again;      // gave an error once and are in the segments all the same
+  std::optional<std::uint64_t> image_sectors = {};  // the size that the image was found to have
+  std::vector<Segment> segments;                    // sorted, disjoint
+  std::vector<BadRange> bad;                        // sectors that gave an error
+  std::vector<BadRange> again;  // gave an error once and are in the segments all the same
 };
 
 struct MapRead {
@@ -115,6 +116,13 @@ struct StorageRange {
   Stamp from = kNever;  // the APPEND was called
   Stamp returned = kNever;
   bool ok = true;  // false: APPEND returned an error, nothing was added
+};
+
+// An APPEND by the thread that fetches the events, which answers a LOW.
+struct Answer {
+  Stamp returned = kNever;
+  std::int64_t result = 0;  // a positive errno
+  std::uint16_t disk = 0;   // of its ranges
 };
 
 struct Event {
@@ -152,6 +160,7 @@ struct Snapshot {
   std::vector<OwnChange> image_writes;
   std::vector<Event> events;
   std::vector<Stamp> appends;  // stamps at which an APPEND was called
+  std::vector<Answer> answers;
   // Per place: the number that TAKE gave and which generation of the tracker it belongs to.
   std::vector<std::uint32_t> number;
   std::vector<std::uint32_t> generation;

@@ -444,6 +444,38 @@ TEST(Errno, AnUnexpectedResultIsFound) {
   expect_only(story.run(), "errno", "gave 0, expected 114");
 }
 
+TEST(Errno, AListOfTrackersIsWhatTheStepSays) {
+  const auto verdict = [](const std::vector<std::string>& seen, std::uint64_t foreign) {
+    Story story;
+    story.before_destroy = [&] {
+      story.b.done(story.b.call("collect_trackers", {{"shows", {"data1", "data0"}}}),
+                   {{"result", 0}, {"trackers", seen}, {"foreign", foreign}, {"snapshots", 1}});
+    };
+    return all(story.run());
+  };
+  EXPECT_EQ(verdict({"data0", "data1"}, 0), "");
+  EXPECT_THAT(verdict({"data0"}, 0), HasSubstr("shows data0, expected data0, data1"));
+  EXPECT_THAT(verdict({"data0", "data1"}, 2), HasSubstr("shows data0, data1 and 2 others"));
+  EXPECT_THAT(verdict({"data0", "data1", "data0"}, 0), HasSubstr("shows data0, data0, data1"));
+}
+
+TEST(Errno, AnAnswerToLowIsTaken) {
+  const auto verdict = [](int result, bool late) {
+    Story story;
+    const auto answer = [&] {
+      story.b.mark(plan::MarkKind::append_begin, 0,
+                   {{"snapshot", "s"}, {"device", "store0"}, {"ranges", {{1024, 1024}}}});
+      story.b.mark(plan::MarkKind::append_end, 0, {{"snapshot", "s"}, {"result", result}});
+    };
+    (late ? story.after_destroy : story.before_write) = answer;
+    return all(story.run());
+  };
+  EXPECT_EQ(verdict(0, false), "");
+  EXPECT_EQ(verdict(3, true), "");
+  EXPECT_THAT(verdict(3, false), HasSubstr("that answers LOW gave 3, expected 0"));
+  EXPECT_THAT(verdict(22, true), HasSubstr("that answers LOW gave 22, expected 0"));
+}
+
 TEST(Minima, BelowThemACheckDidNotRun) {
   Story story;
   Expectations expectations;
@@ -659,6 +691,28 @@ TEST(Corrupted, AnImageThatIsRefusedWholeWasLookedAt) {
   demanded.minimum = {{"cut.sectors_judged", 1}, {"twice.sectors_compared", 1}};
   EXPECT_EQ(refused(true, 128, demanded).checks.at("cut").outcome, Outcome::not_run);
   EXPECT_EQ(refused(true, 128, demanded).checks.at("twice").outcome, Outcome::not_run);
+}
+
+TEST(Corrupted, AFullStorageWasNotFullBeforeMoreWasStored) {
+  const auto found = [](std::uint64_t stored, int error) {
+    Story story;
+    story.start();
+    story.hold_begun();
+    story.refused_copy(0, 256);
+    story.b.write(story.store, 16, std::vector<std::uint64_t>(stored, story.image[8]));
+    story.b.mark(plan::MarkKind::event, 0,
+                 {{"snapshot", "s"}, {"code", "corrupted"}, {"device", "data0"}, {"error", error}});
+    story.b.done(story.b.call("wait_event", {{"snapshot", "s"}, {"code", "corrupted"}}));
+    story.refused_copy(0, 256);
+    story.b.done(story.b.call("destroy", {{"snapshot", "s"}}));
+    story.stop();
+    Expectations budget;
+    budget.budget_bytes = 8 * 512;
+    return story.b.judge(budget).checks.at("cut").findings.size();
+  };
+  EXPECT_EQ(found(8, 28), 0U);
+  EXPECT_EQ(found(9, 28), 1U);
+  EXPECT_EQ(found(9, 5), 0U);
 }
 
 TEST(Corrupted, AStoreAfterItsDeliveryIsFound) {

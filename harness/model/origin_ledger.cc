@@ -95,9 +95,10 @@ class LedgerJudge {
       if (request.begin > to) break;
       if (request.disk != home.disk || request.begin <= from) continue;
       if (request.error == 0 && request.end != kNever) continue;
-      if (entry.op == LedgerOp::flush ? request.op == Op::flush : meets(request, entry)) {
-        return &request;
-      }
+      // A write that is told to be done when it is safe comes as a write and a flush.
+      const bool flushes = entry.op == LedgerOp::flush || entry.op == LedgerOp::durable;
+      if (flushes && request.op == Op::flush) return &request;
+      if (entry.op != LedgerOp::flush && meets(request, entry)) return &request;
     }
     return nullptr;
   }

@@ -27,9 +27,9 @@ enum class MarkKind : std::uint16_t {
   cycle_end = 8,     // answered by the server when the cycle has been judged
   done = 9,          // the plan is complete; the guest powers off after the answer
   fatal =
-      10,  // {"what":..., "module":bool, "hang"?:true}: the agent cannot go on; the run is broken,
+      10,  // {"what":..., "module":bool, "late"?:bool}: the agent cannot go on; the run is broken,
            // unless "module":true says that the module under test broke its interface, or was
-           // loaded when a wait of a step ran out; "hang": the step never came back from the kernel
+           // loaded when a wait of a step ran out; "late": nothing but a limit of time says so
   note = 11,      // free text for the reader
   abi_case = 12,  // {"call":..., "with":..., "expected":[text,...], "got":text}: one case of the
                   // interface, whether right or wrong

@@ -138,7 +138,7 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //   append {snapshot, device, ranges:[[first,count],...]}
 //   take {snapshot, killed?:"yes"}     with `killed` a child calls it and gets SIGKILL once it sleeps in it: result EINTR, or the call's own when it was faster.
 //   collect_images {snapshot}          -> {images:[{device, image:"blksnap-imageN"}]}; a wrong or missing pairing is result EPROTO
-//   collect_trackers {}                -> {trackers:[names seen], foreign: count of others, snapshots: count of them}
+//   collect_trackers {shows?:[names]}  -> {trackers:[names seen], foreign: count of others, snapshots: count of them}
 //   copy_image {snapshot, device, mode:"sequential"|"shuffled", threads, block_bytes, base, first?, count?, room?}
 //                                      copy image sectors [first, +count) (left out: all, but no more than `room`), O_DIRECT both sides, to the evidence disk: sector s goes to evidence sector base + s - first, each exactly once.
 //                                      shuffled: pieces of 512 bytes to block_bytes in an order and sizes from the plan's seed and step id, `threads` workers.
@@ -174,7 +174,7 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 // rules of the server. Lanes take the steps of one disk and its snapshots only (scenario/steps.cc has the list).
 //
 // Every step also takes timeout_ms (guest time that its own waits have, where the usual is not enough) and hang_ms (guest time
-// after which a step that hangs in the kernel is given up: `fatal` mark with "hang":true, then power off; 300 s more than
+// after which a step that hangs in the kernel is given up: `fatal` mark with "late":true, then power off; 300 s more than
 // timeout_ms if not given; cycle_end is never given up).
 // clang-format on
 

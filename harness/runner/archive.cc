@@ -54,6 +54,7 @@ Run archived_run(const nlohmann::json& verdict, const journal::Journal& journal)
   if (run.ending == Ending::done && !done)
     run = {Ending::agent_failed, "the record holds no mark of the plan's end", run.booted, {}, {}};
   run.starved = string_or(told, "starved", "");
+  run.late = !told.contains("late") || !told["late"].is_boolean() || told["late"].get<bool>();
   return run;
 }
 
@@ -137,8 +138,8 @@ model::CheckResult watchdog_check(const journal::Journal& journal, const Run& ru
   result.exercised["steps"] = steps;
   // A step that waits in vain for the module is no progress either, although the guest lives.
   if (run.ending == Ending::guest_hung || run.ending == Ending::module_broke_interface) {
-    constexpr bool kRestsOnTime = true;
-    model::add_finding(result, model::Kind::watchdog_stuck, "", cycle, {}, run.what, kRestsOnTime);
+    const bool rests_on_time = run.ending == Ending::guest_hung || run.late;
+    model::add_finding(result, model::Kind::watchdog_stuck, "", cycle, {}, run.what, rests_on_time);
   } else if (steps > 0) {
     result.outcome = model::Outcome::pass;
   } else {

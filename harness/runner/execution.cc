@@ -26,7 +26,7 @@ using std::chrono::seconds;
 
 constexpr seconds kServerStart{20};
 constexpr seconds kMachineStart{60};  // libvirt's first start probes QEMU for 4 s
-constexpr seconds kBoot{60};          // a debug kernel under emulation needs up to ten
+constexpr seconds kBoot{60};          // a debug kernel is silent for some ten
 constexpr seconds kPowerOff{300};     // from the answer to `done` to the end of QEMU
 constexpr seconds kState{10};         // no guest holds up the thread of QEMU that answers
 constexpr seconds kServerQuit{60};
@@ -332,6 +332,7 @@ bool Execution::handle_mark(const plan::Mark& mark) {
       end(text.value("module", false) ? Ending::module_broke_interface : Ending::agent_failed,
           gave_up(text.value("what", mark.text)));
       run_.starved = starvation_.of_step();
+      run_.late = text.value("late", false);
       return false;
     case plan::MarkKind::done:
       power_off_ = base::Deadline::after(kPowerOff);
@@ -435,6 +436,7 @@ void Execution::read_console() {
   if (console_tail_.size() > kConsoleTail)
     console_tail_.erase(0, console_tail_.size() - kConsoleTail);
   console_changed_ = Clock::now();
+  if (progress_) progress_->console(*console_changed_);
 }
 
 bool Execution::look_at_console() {
@@ -488,6 +490,7 @@ bool Execution::look_at_clock() {
   if (now - asked_ >= kStats) {
     asked_ = now;
     server_->ask_stats();
+    progress_->asked(now);
   }
   if (now - turned_ > kLag) progress_->lag(now, now - turned_);
   turned_ = now;

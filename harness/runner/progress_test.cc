@@ -23,6 +23,14 @@ TEST_F(ProgressTest, BootHasItsOwnDeadlineThatRequestsDoNotMove) {
   EXPECT_EQ(progress_.look(at(31)), Stall::boot);
 }
 
+TEST_F(ProgressTest, ABootThatTalksHasMoreTimeButNotForEver) {
+  for (int second = 20; second < 200; second += 20) progress_.console(at(second));
+  EXPECT_EQ(progress_.look(at(140)), std::nullopt);
+  EXPECT_EQ(progress_.look(at(171)), Stall::boot);
+  EXPECT_EQ(progress_.describe(at(171)),
+            "no mark of the agent within 171 s of power-on, and nothing on the console for 31 s");
+}
+
 TEST_F(ProgressTest, MarksAndRequestsAreProgress) {
   progress_.mark(at(10));
   EXPECT_EQ(progress_.look(at(70)), std::nullopt);
@@ -38,6 +46,20 @@ TEST_F(ProgressTest, ARequestTheServerOwesIsTheServersFault) {
   progress_.health(at(20), {5, seconds(1)});
   progress_.health(at(27), {5, seconds(7)});
   EXPECT_EQ(progress_.look(at(27)), Stall::server);
+}
+
+TEST_F(ProgressTest, AServerThatDoesNotAnswerIsToBlame) {
+  progress_.mark(at(10));
+  progress_.asked(at(11));
+  progress_.health(at(12), {5, seconds(0)});
+  progress_.asked(at(13));
+  progress_.asked(at(60));
+  EXPECT_EQ(progress_.look(at(70)), std::nullopt);
+  EXPECT_EQ(progress_.look(at(73)), Stall::server);
+  EXPECT_EQ(progress_.describe(at(73)),
+            "no mark and no request for 61 s; the server does not answer for 60 s");
+  progress_.health(at(73), {5, seconds(0)});
+  EXPECT_EQ(progress_.look(at(73)), Stall::guest);
 }
 
 TEST_F(ProgressTest, ASlowRequestWhileOthersEndIsNoStall) {

@@ -275,6 +275,7 @@ nlohmann::json to_json(const Setting& setting, const Decision& decision, const R
        {{"how", to_string(setting.run.ending)},
         {"what", setting.run.what},
         {"starved", setting.run.starved},
+        {"late", setting.run.late},
         {"nudges", setting.run.nudges}}},
       {"wall_s", setting.wall_s},
       {"accel", setting.accel},

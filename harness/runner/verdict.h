@@ -80,6 +80,7 @@ struct Run {
   std::vector<RuleTally> rules;                    // of the scenario, when the run came to its end
   std::map<std::string, std::uint64_t> amplified;  // what the amplifiers of the guest did
   std::string starved = {};  // how little processor time the host gave QEMU; empty: enough
+  bool late = true;          // module_broke_interface: nothing but a limit of time says so
   std::uint64_t nudges = 0;  // reads that QEMU was asked for (runner/nudge.h); not the guest's
 };
 

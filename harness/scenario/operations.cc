@@ -73,7 +73,7 @@ std::vector<Operation> make_operations() {
       {"append", {snapshot(), device(), need("ranges", Type::ranges, "")}},
       {"take", {snapshot(), may("killed", Type::choice, "", "yes no")}},
       {"collect_images", {snapshot()}},
-      {"collect_trackers", {}},
+      {"collect_trackers", {may("shows", Type::devices, "", "")}},
       {"copy_image",
        {snapshot(), device(Type::each),
         may("mode", Type::choice, "sequential", "sequential shuffled"),
