@@ -95,13 +95,15 @@ full() {
   stage "the simulated snapshotter, 3000 seeds of each form" simulator \
     env SNAPBED_SEEDS=3000 "$tests" "--gtest_filter=*Snapshotter*"
   for variant in plain debug kcsan; do
-    module=$build/artifacts/full-$variant.ko
+    module=$build/full/$variant/blksnap.ko
+    mkdir --parents "$build/full/$variant"
     stage "kernel, $variant" "kernel-$variant" ci/kernel.sh --variant "$variant"
     kernel=$(ci/kernel.sh --variant "$variant")
     # What has only the tag `debug` asks for fault injection.
     mapfile -t names < <("$snapbed" list | awk -v variant="$variant" \
       '$2 !~ /meta/ && (variant == "debug" || $2 != "debug") { print $1 }')
     stage "module, $variant" "module-$variant" ci/module.sh --kernel "$kernel" --output "$module"
+    stage "amplifier, $variant" "amplifier-$variant" build_amplifier "$build/full/$variant" "$kernel"
     scenarios "all scenarios, $variant kernel" "all-$variant" "$snapbed" run \
       --kernel "$kernel/bzImage" --module "$module" "${names[@]}"
   done

@@ -26,6 +26,12 @@ run_logged() {
   fi
 }
 
+# build_amplifier FOLDER KERNEL: the amplifier, where snapbed looks for that of another kernel than the build's:
+# beside the module.
+build_amplifier() {
+  "$repository/ci/module.sh" --kernel "$2" --source "$repository/images/amplifier" --output "$1/snapbed_amplifier.ko"
+}
+
 # build_mutant PATCH FOLDER KERNEL [--kunit]: the module with a known bug, or its suites, as FOLDER/blksnap.ko.
 # What is put back of the mutant before gets the present time: with its old one make would take that mutant's
 # object for newer.

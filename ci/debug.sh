@@ -14,4 +14,5 @@ shift 2
 kernel=$("$repository/ci/kernel.sh" --variant debug)
 mkdir --parents "$build/debug"
 "$repository/ci/module.sh" --kernel "$kernel" --output "$build/debug/blksnap.ko"
+build_amplifier "$build/debug" "$kernel"
 "$build/harness/cli/snapbed" run --cycles 1 --kernel "$kernel/bzImage" --module "$build/debug/blksnap.ko" "$@"

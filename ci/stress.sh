@@ -38,11 +38,13 @@ mkdir --parents "$artifacts"
 canary_kernel=''
 for variant in $variants; do
   kernel=$("$repository/ci/kernel.sh" --variant "$variant")
-  module=$artifacts/$variant.ko
+  module=$artifacts/$variant/blksnap.ko
+  mkdir --parents "$artifacts/$variant"
   if [[ -n $given_module ]]; then
     module=$given_module
   else
     "$repository/ci/module.sh" --kernel "$kernel" --output "$module"
+    build_amplifier "$artifacts/$variant" "$kernel"
   fi
   options+=(--variant "$variant=${given_kernel:-$kernel/bzImage}:$module")
   : "${canary_kernel:=$kernel}"

@@ -16,6 +16,8 @@ namespace {
 constexpr unsigned kSitesLimit = 5000;  // a call with more allocations than that never ends
 constexpr unsigned kWorkerSitesLimit = 200;
 constexpr std::size_t kWriteBytes = 64 << 10;
+constexpr std::size_t kPieceAt = 512;  // it begins and ends inside of 4 KiB
+constexpr std::size_t kPieceBytes = 4096 + 512;
 constexpr const char* kWorkers = "blksnap";
 
 std::string nth(unsigned n) {
@@ -31,7 +33,10 @@ class Trial {
         device_(::open(origin_.path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)),
         old_(kWriteBytes),
         new_(kWriteBytes),
-        seen_(kWriteBytes) {
+        seen_(kWriteBytes),
+        before_(kWriteBytes),
+        piece_(kPieceBytes),
+        piece_before_(kPieceBytes) {
     if (!device_) base::throw_errno("open of " + origin_.path);
   }
 
@@ -90,6 +95,29 @@ class Trial {
     const std::uint64_t sites = each(in_workers ? "write, in a worker" : "write", [&](unsigned n) {
       const bool reached = write_once(n, image, at);
       at += 2 * kWriteBytes;
+      if (at + kWriteBytes > origin_.sectors * kSectorBytes) throw CannotGoOn("the origin is full");
+      return reached;
+    });
+    in_workers_ = false;
+    bench_.clear();
+    return sites;
+  }
+
+  // Reads and writes of the image, failing in the caller or in the workers: of what is stored by
+  // now, or, without storage, in memory.
+  std::uint64_t image(bool in_workers, bool stored) {
+    const abi::Uuid id = bench_.must_take({origin_.id});
+    if (stored) bench_.must("APPEND_STORAGE", bench_.append(id, bench_.storage.id, {{0, 32768}}));
+    const base::UniqueFd image(
+        ::open(bench_.image_path(id, origin_.id).c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
+    if (!image) base::throw_errno("open of the image");
+    std::uint64_t at = 0;
+    in_workers_ = in_workers;
+    const std::uint64_t sites = each("image", [&](unsigned n) {
+      std::copy(old_.span().begin(), old_.span().end(), before_.span().begin());
+      overwrite(n, at);
+      const bool reached = image_once(n, image, at);
+      at += kWriteBytes;
       if (at + kWriteBytes > origin_.sectors * kSectorBytes) throw CannotGoOn("the origin is full");
       return reached;
     });
@@ -167,12 +195,63 @@ class Trial {
     return reached;
   }
 
+  void overwrite(unsigned n, std::uint64_t at) {
+    bench_.must("read of the origin", -read_at(device_.get(), old_.span(), at));
+    std::fill(new_.span().begin(), new_.span().end(), static_cast<std::uint8_t>(0x40 + n % 64));
+    bench_.must("write of the origin", -write_at(device_.get(), new_.span(), at));
+  }
+
+  // A write into the middle of what was saved at @at, and of what was saved one place before.
+  bool image_once(unsigned n, const base::UniqueFd& image, std::uint64_t at) {
+    std::copy(piece_.span().begin(), piece_.span().end(), piece_before_.span().begin());
+    std::fill(piece_.span().begin(), piece_.span().end(), static_cast<std::uint8_t>(n % 64));
+    const std::uint64_t earlier = at - std::min<std::uint64_t>(at, kWriteBytes);
+    const bool reached = call("image write", n, {0, -ENOMEM, -EIO}, [&] {
+      int error = write_at(image.get(), piece_.span(), earlier + kPieceAt);
+      if (error == 0) error = read_at(image.get(), seen_.span(), earlier);
+      if (error == 0) error = write_at(image.get(), piece_.span(), at + kPieceAt);
+      return -static_cast<std::int64_t>(error);
+    });
+    if (earlier != at) shows(n, image, earlier, before_);
+    shows(n, image, at, old_);
+    return reached;
+  }
+
+  // Around the piece the old data; the piece where it was told to be written, else of each sector
+  // that or what had been there: old data or the piece before.
+  void shows(unsigned n, const base::UniqueFd& image, std::uint64_t at, const AlignedMemory& old) {
+    const int error = read_at(image.get(), seen_.span(), at);
+    bench_.cases.result("image", nth(n) + ": read after a write", {0, -EIO}, -error);
+    if (error != 0) return;
+    bool right = true;
+    for (std::size_t i = 0; i < kWriteBytes; i += kSectorBytes) {
+      const auto equals = [&](const AlignedMemory& other, std::size_t from) {
+        return std::equal(seen_.span().begin() + static_cast<std::ptrdiff_t>(i),
+                          seen_.span().begin() + static_cast<std::ptrdiff_t>(i + kSectorBytes),
+                          other.span().begin() + static_cast<std::ptrdiff_t>(from));
+      };
+      const bool inside = i >= kPieceAt && i < kPieceAt + kPieceBytes;
+      if (!inside)
+        right = right && equals(old, i);
+      else if (result_ == 0)
+        right = right && equals(piece_, i - kPieceAt);
+      else
+        right = right && (equals(piece_, i - kPieceAt) || equals(piece_before_, i - kPieceAt) ||
+                          equals(old, i));
+    }
+    bench_.cases.truth("image", nth(n) + ": shows what was written to it, and old data around it",
+                       right);
+  }
+
   AbiBench& bench_;
   const Subject& origin_;
   base::UniqueFd device_;
   AlignedMemory old_;
   AlignedMemory new_;
   AlignedMemory seen_;
+  AlignedMemory before_;  // the old data one place before
+  AlignedMemory piece_;
+  AlignedMemory piece_before_;
   std::int64_t result_ = 0;
   bool in_workers_ = false;
 };
@@ -188,8 +267,10 @@ FailureCounts failing_calls(AbiBench& bench, const std::string& which) {
   if (wanted("append")) counts.sites += trial.append();
   if (wanted("take")) counts.sites += trial.take();
   if (wanted("write")) counts.sites += trial.write(false);
+  if (wanted("image")) counts.sites += trial.image(false, false);
   if (wanted("destroy")) counts.sites += trial.destroy();
-  if (wanted("workers")) counts.worker_sites += trial.write(true);
+  if (wanted("workers"))
+    counts.worker_sites += trial.write(true) + trial.image(true, true) + trial.image(true, false);
   return counts;
 }
 

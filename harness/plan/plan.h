@@ -154,7 +154,7 @@ std::vector<Range> written_ranges(std::uint64_t seed, const Step& step, std::uin
 //                                      one of those that harness/agent/abi.cc lists, or "all". Nothing of the module must be in use.
 //   call_storm {devices:[name...], storage, threads, calls}   `calls` random calls by each of `threads` threads on shared ids, then all that
 //                                      lives is destroyed -> {cases, storm_calls, storm_creates, storm_takes, storm_destroys}
-//   fail_allocations {devices:[name], storage, call}   create, append, take, first write and destroy with every allocation failing in turn, by fail-nth of
+//   fail_allocations {devices:[name], storage, call}   create, append, take, first write, image I/O and destroy with every allocation failing in turn, by fail-nth of
 //                                      the caller and of the kernel's workers -> {cases, sites, worker_sites}. Needs a kernel with fault injection.
 //   amplify_code {functions, count, pause_us, share}   pauses of up to pause_us at `count` instructions of the module drawn by the seed (of each function
 //                                      named in functions "a,b+0x1f", or of all), in share of 1024 passages; the amplifier's module is inserted for it.

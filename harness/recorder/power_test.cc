@@ -121,6 +121,26 @@ TEST(VolatileCache, WritesAreTorn) {
   EXPECT_TRUE(torn);
 }
 
+TEST(VolatileCache, LogicalBlocksAreNotTorn) {
+  std::set<std::uint64_t> there;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    VolatileCache cache(VolatileCache::kLimit, 8);
+    journal::Request request;
+    request.first = 8;
+    request.count = 24;
+    cache.moving(request, std::vector<std::uint8_t>(24 * 512, 0));
+    base::Random random(seed);
+    const auto lost = cache.lose(random, [](auto) { return VolatileCache::Sector(512, 1); });
+    for (std::uint64_t block = 8; block < 32; block += 8) {
+      std::uint64_t gone = 0;
+      for (std::uint64_t s = block; s < block + 8; ++s) gone += lost.contains(s);
+      EXPECT_TRUE(gone == 0 || gone == 8) << gone;
+    }
+    there.insert(lost.size());
+  }
+  EXPECT_EQ(there, (std::set<std::uint64_t>{0, 8, 16, 24}));
+}
+
 TEST(VolatileCache, HoldsNoMoreThanItsLimit) {
   VolatileCache cache(1024);
   journal::Request request;

@@ -83,7 +83,9 @@ Server::Server(Config config)
   for (const DiskConfig& disk : config_.disks) {
     contents_.push_back(make_disk(disk, config_.seed, config_.dir));
     const bool forgets = config_.volatile_disks && is_workload(disk.disk.role);
-    caches_.push_back(forgets ? std::make_unique<VolatileCache>() : nullptr);
+    const std::uint64_t block = disk.logical_block / journal::kSectorBytes;
+    caches_.push_back(forgets ? std::make_unique<VolatileCache>(VolatileCache::kLimit, block)
+                              : nullptr);
   }
   journal::WriterOptions options;
   options.dir = config_.dir;

@@ -72,9 +72,11 @@ std::map<std::uint64_t, VolatileCache::Sector> VolatileCache::lose(
   for (std::size_t c = 0; c < changes_.size(); ++c) {
     const Change& change = changes_[c];
     const Fate fate = kFates[random.below(std::size(kFates))];
+    bool reaches = change.safe || fate == Fate::whole;
+    const bool drawn = !change.safe && fate == Fate::part;
     for (std::uint64_t i = 0; i < change.count(); ++i) {
-      const bool reaches =
-          change.safe || fate == Fate::whole || (fate == Fate::part && random.below(2) == 0);
+      const bool block_begins = i == 0 || (change.first + i) % block_ == 0;
+      if (drawn && block_begins) reaches = random.below(2) == 0;
       if (reaches) kept[change.first + i] = brought[c][i];
     }
   }

@@ -3,7 +3,8 @@
 // that it replaced. The bytes themselves are on the disk at once; a cut takes some of them back.
 //
 // A flush makes safe what had ended before it began. Of the rest the seed says what reaches the
-// medium: each change wholly, in part or not at all, and so in any order.
+// medium: each change wholly, in part or not at all, and so in any order; of a logical block all or
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,12 @@ namespace snapbed::recorder {
 // Any thread, unless said.
 class VolatileCache {
  public:
-  // Holds at most so many bytes of replaced contents. A fuller one writes back its oldest.
-  explicit VolatileCache(std::uint64_t limit_bytes = 256ULL << 20U) : limit_(limit_bytes) {}
+  // Holds at most so many bytes of replaced contents. A fuller one writes back its oldest. Blocks
+  // of `block` sectors reach the medium whole or not at all, as a disk promises of its logical
+  // ones.
+  static constexpr std::uint64_t kLimit = 256ULL << 20U;
+  explicit VolatileCache(std::uint64_t limit_bytes = kLimit, std::uint64_t block = 1)
+      : limit_(limit_bytes), block_(block) {}
 
   // The data of a write, trim or zero are about to move; `old` is what its range holds, `count`
   // times 512 bytes. The caller holds the lock on the range.
@@ -56,6 +61,7 @@ class VolatileCache {
   void forget_safe();
 
   const std::uint64_t limit_;
+  const std::uint64_t block_;
   mutable std::mutex mutex_;
   std::deque<Change> changes_;  // those of one sector in the order in which their data moved
   std::uint64_t bytes_ = 0;

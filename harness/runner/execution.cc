@@ -176,7 +176,7 @@ void Execution::prepare() {
   built_.disks.push_back({static_cast<std::uint16_t>(built_.disks.size()), "module",
                           journal::Role::plan, journal::Initial::zero, sectors});
   if (!scenario::uses(scenario_, "amplify_code")) return;
-  parts_.amplifier = find_amplifier(options_.parts.amplifier, options_.program);
+  parts_.amplifier = find_amplifier(options_.parts.amplifier, parts_.module, options_.program);
   const std::uint64_t more = write_module_disk(parts_.amplifier, folder_ / "amplifier.img");
   built_.disks.push_back({static_cast<std::uint16_t>(built_.disks.size()), "amplifier",
                           journal::Role::plan, journal::Initial::zero, more});

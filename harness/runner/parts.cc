@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kAmplifier = "snapbed_amplifier.ko";
+
 // A file of another kind would cost a boot to be found out, and then in the words of QEMU or of the
 // guest's kernel.
 bool holds(const fs::path& path, std::streamoff at, const std::string& wanted) {
@@ -95,10 +97,12 @@ Parts find_parts(const Parts& wanted, const fs::path& program, const std::string
   return parts;
 }
 
-fs::path find_amplifier(const fs::path& wanted, const fs::path& program) {
+fs::path find_amplifier(const fs::path& wanted, const fs::path& module, const fs::path& program) {
+  const fs::path beside = module.parent_path() / kAmplifier;
   const fs::path build = program.parent_path().parent_path().parent_path();
+  std::error_code ignored;
   return find_part("amplifier", wanted, "SNAPBED_AMPLIFIER", "--amplifier",
-                   build / "artifacts/snapbed_amplifier.ko");
+                   fs::exists(beside, ignored) ? beside : build / "artifacts" / kAmplifier);
 }
 
 void require_programs() {

@@ -40,9 +40,11 @@ struct Parts {
 Parts find_parts(const Parts& wanted, const std::filesystem::path& program,
                  const std::string& module_file = "blksnap.ko");
 
-// The module that puts pauses into the module under test: `wanted`, SNAPBED_AMPLIFIER or
-// BUILD/artifacts/snapbed_amplifier.ko. Absolute. Throws as find_parts() does.
+// The module that puts pauses into the module under test: `wanted`, SNAPBED_AMPLIFIER, or
+// snapbed_amplifier.ko beside `module` (one of another kernel has its own) or in BUILD/artifacts.
+// Absolute. Throws as find_parts() does.
 std::filesystem::path find_amplifier(const std::filesystem::path& wanted,
+                                     const std::filesystem::path& module,
                                      const std::filesystem::path& program);
 
 // Throws PartMissing unless nbdkit and QEMU are in PATH.

@@ -99,7 +99,7 @@ std::vector<Operation> make_operations() {
         may("threads", Type::number, "8", ""), may("calls", Type::number, "500", "")}},
       {"fail_allocations",
        {need("devices", Type::devices, ""), need("storage", Type::device, ""),
-        may("call", Type::choice, "all", "all create append take write destroy workers"),
+        may("call", Type::choice, "all", "all create append take write image destroy workers"),
         may("hang_ms", Type::number, "900000", "")}},
       {"amplify_code",
        {may("functions", Type::text, "", ""), may("count", Type::number, "8", ""),
