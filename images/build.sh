@@ -62,7 +62,7 @@ make_image() {
   mv "$work/root.erofs" "$target"
 }
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/snapbed/image
+cache=${SNAPBED_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/snapbed}/image
 mkdir --parents "$cache" "$(dirname "$output")"
 key=$(inputs | sha256sum | cut --characters 1-16)
 image=$cache/$key/root.erofs
