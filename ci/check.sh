@@ -88,24 +88,21 @@ mutants() {
 
 # What takes longer than a reader's patience: for the night, and before a release.
 full() {
-  local variant kernel module names tests=$build/harness/model/snapbed_model_test
+  local variant kernel names tests=$build/harness/model/snapbed_model_test
   stage "each C++ source compiles by itself" alone ci/harness.sh --build "$build/alone" --alone --target all
   stage "the fast cut and the slow one agree on 100,000 journals" cut \
     env SNAPBED_SEEDS=100000 "$tests" --gtest_filter=Cut.AgreesWithASlowObviousOne
   stage "the simulated snapshotter, 3000 seeds of each form" simulator \
     env SNAPBED_SEEDS=3000 "$tests" "--gtest_filter=*Snapshotter*"
   for variant in plain debug kcsan; do
-    module=$build/full/$variant/blksnap.ko
-    mkdir --parents "$build/full/$variant"
     stage "kernel, $variant" "kernel-$variant" ci/kernel.sh --variant "$variant"
     kernel=$(ci/kernel.sh --variant "$variant")
     # What has only the tag `debug` asks for fault injection.
     mapfile -t names < <("$snapbed" list | awk -v variant="$variant" \
       '$2 !~ /meta/ && (variant == "debug" || $2 != "debug") { print $1 }')
-    stage "module, $variant" "module-$variant" ci/module.sh --kernel "$kernel" --output "$module"
-    stage "amplifier, $variant" "amplifier-$variant" build_amplifier "$build/full/$variant" "$kernel"
+    stage "module and amplifier, $variant" "module-$variant" build_module "$build/full/$variant" "$kernel"
     scenarios "all scenarios, $variant kernel" "all-$variant" "$snapbed" run \
-      --kernel "$kernel/bzImage" --module "$module" "${names[@]}"
+      --kernel "$kernel/bzImage" --module "$build/full/$variant/blksnap.ko" "${names[@]}"
   done
   stage "fuzz, a minute for each parser" fuzz ci/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
 }

@@ -26,10 +26,12 @@ run_logged() {
   fi
 }
 
-# build_amplifier FOLDER KERNEL: the amplifier, where snapbed looks for that of another kernel than the build's:
-# beside the module.
-build_amplifier() {
-  "$repository/ci/module.sh" --kernel "$2" --source "$repository/images/amplifier" --output "$1/snapbed_amplifier.ko"
+# build_module FOLDER KERNEL: the module for another kernel than the build's as FOLDER/blksnap.ko, and the amplifier
+# where snapbed looks for that of such a kernel: beside it.
+build_module() {
+  mkdir --parents "$1" &&
+    "$repository/ci/module.sh" --kernel "$2" --output "$1/blksnap.ko" &&
+    "$repository/ci/module.sh" --kernel "$2" --source "$repository/images/amplifier" --output "$1/snapbed_amplifier.ko"
 }
 
 # build_mutant PATCH FOLDER KERNEL [--kunit]: the module with a known bug, or its suites, as FOLDER/blksnap.ko.

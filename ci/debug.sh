@@ -12,7 +12,5 @@ build=$2
 shift 2
 [[ ${1:-} != "" && $1 != -* ]] || set -- @debug "$@"
 kernel=$("$repository/ci/kernel.sh" --variant debug)
-mkdir --parents "$build/debug"
-"$repository/ci/module.sh" --kernel "$kernel" --output "$build/debug/blksnap.ko"
-build_amplifier "$build/debug" "$kernel"
+build_module "$build/debug" "$kernel"
 "$build/harness/cli/snapbed" run --cycles 1 --kernel "$kernel/bzImage" --module "$build/debug/blksnap.ko" "$@"

@@ -38,15 +38,8 @@ mkdir --parents "$artifacts"
 canary_kernel=''
 for variant in $variants; do
   kernel=$("$repository/ci/kernel.sh" --variant "$variant")
-  module=$artifacts/$variant/blksnap.ko
-  mkdir --parents "$artifacts/$variant"
-  if [[ -n $given_module ]]; then
-    module=$given_module
-  else
-    "$repository/ci/module.sh" --kernel "$kernel" --output "$module"
-    build_amplifier "$artifacts/$variant" "$kernel"
-  fi
-  options+=(--variant "$variant=${given_kernel:-$kernel/bzImage}:$module")
+  [[ -n $given_module ]] || build_module "$artifacts/$variant" "$kernel"
+  options+=(--variant "$variant=${given_kernel:-$kernel/bzImage}:${given_module:-$artifacts/$variant/blksnap.ko}")
   : "${canary_kernel:=$kernel}"
 done
 

@@ -85,45 +85,27 @@ class Trial {
 
   // First writes to fresh places of the origin, failing in the writer or in the workers.
   std::uint64_t write(bool in_workers) {
-    const abi::Uuid id = bench_.must_take({origin_.id});
-    bench_.must("APPEND_STORAGE", bench_.append(id, bench_.storage.id, {{0, 32768}}));
-    const base::UniqueFd image(
-        ::open(bench_.image_path(id, origin_.id).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
-    if (!image) base::throw_errno("open of the image");
-    std::uint64_t at = 0;
-    in_workers_ = in_workers;
-    const std::uint64_t sites = each(in_workers ? "write, in a worker" : "write", [&](unsigned n) {
-      const bool reached = write_once(n, image, at);
-      at += 2 * kWriteBytes;
-      if (at + kWriteBytes > origin_.sectors * kSectorBytes) throw CannotGoOn("the origin is full");
-      return reached;
-    });
-    in_workers_ = false;
-    bench_.clear();
-    return sites;
+    return each_place(in_workers ? "write, in a worker" : "write", in_workers, true, O_RDONLY,
+                      [&](unsigned n, const base::UniqueFd& image, std::uint64_t& at) {
+                        const bool reached = write_once(n, image, at);
+                        at += 2 * kWriteBytes;
+                        return reached;
+                      });
   }
 
   // Reads and writes of the image, failing in the caller or in the workers: of what is stored by
   // now, or, without storage, in memory.
   std::uint64_t image(bool in_workers, bool stored) {
-    const abi::Uuid id = bench_.must_take({origin_.id});
-    if (stored) bench_.must("APPEND_STORAGE", bench_.append(id, bench_.storage.id, {{0, 32768}}));
-    const base::UniqueFd image(
-        ::open(bench_.image_path(id, origin_.id).c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
-    if (!image) base::throw_errno("open of the image");
-    std::uint64_t at = 0;
-    in_workers_ = in_workers;
-    const std::uint64_t sites = each("image", [&](unsigned n) {
-      std::copy(old_.span().begin(), old_.span().end(), before_.span().begin());
-      overwrite(n, at);
-      const bool reached = image_once(n, image, at);
-      at += kWriteBytes;
-      if (at + kWriteBytes > origin_.sectors * kSectorBytes) throw CannotGoOn("the origin is full");
-      return reached;
-    });
-    in_workers_ = false;
-    bench_.clear();
-    return sites;
+    return each_place("image", in_workers, stored, O_RDWR,
+                      [&](unsigned n, const base::UniqueFd& image, std::uint64_t& at) {
+                        std::copy(old_.span().begin(), old_.span().end(), before_.span().begin());
+                        prepare(n, at);
+                        bench_.must("write of the origin",
+                                    -write_at(device_.get(), new_.span(), at));
+                        const bool reached = image_once(n, image, at);
+                        at += kWriteBytes;
+                        return reached;
+                      });
   }
 
   std::uint64_t destroy() {
@@ -144,6 +126,28 @@ class Trial {
       if (!one(n)) return n - 1;
     }
     throw CannotGoOn(what + " still reached an allocation to fail after " + std::to_string(limit));
+  }
+
+  // The same with an image that is open, at places of the origin that nobody has written to yet:
+  // `one` moves on from each.
+  template <typename One>
+  std::uint64_t each_place(const std::string& what, bool in_workers, bool stored, int flags,
+                           One one) {
+    const abi::Uuid id = bench_.must_take({origin_.id});
+    if (stored) bench_.must("APPEND_STORAGE", bench_.append(id, bench_.storage.id, {{0, 32768}}));
+    const base::UniqueFd image(
+        ::open(bench_.image_path(id, origin_.id).c_str(), flags | O_DIRECT | O_CLOEXEC));
+    if (!image) base::throw_errno("open of the image");
+    std::uint64_t at = 0;
+    in_workers_ = in_workers;
+    const std::uint64_t sites = each(what, [&](unsigned n) {
+      const bool reached = one(n, image, at);
+      if (at + kWriteBytes > origin_.sectors * kSectorBytes) throw CannotGoOn("the origin is full");
+      return reached;
+    });
+    in_workers_ = false;
+    bench_.clear();
+    return sites;
   }
 
   template <typename Call>
@@ -176,8 +180,7 @@ class Trial {
   // The write may fail for want of memory, never half; the image shows the old data or, where it
   // could not be kept, an error.
   bool write_once(unsigned n, const base::UniqueFd& image, std::uint64_t at) {
-    bench_.must("read of the origin", -read_at(device_.get(), old_.span(), at));
-    std::fill(new_.span().begin(), new_.span().end(), static_cast<std::uint8_t>(0x40 + n % 64));
+    prepare(n, at);
     const bool reached = call("write", n, {0, -ENOMEM}, [&] {
       const int written = write_at(device_.get(), new_.span(), at);
       // Workers serve the image too, and store while it is read.
@@ -195,10 +198,10 @@ class Trial {
     return reached;
   }
 
-  void overwrite(unsigned n, std::uint64_t at) {
+  // What the origin holds there, and what is to be written over it.
+  void prepare(unsigned n, std::uint64_t at) {
     bench_.must("read of the origin", -read_at(device_.get(), old_.span(), at));
     std::fill(new_.span().begin(), new_.span().end(), static_cast<std::uint8_t>(0x40 + n % 64));
-    bench_.must("write of the origin", -write_at(device_.get(), new_.span(), at));
   }
 
   // A write into the middle of what was saved at @at, and of what was saved one place before.

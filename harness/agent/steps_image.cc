@@ -56,24 +56,18 @@ std::string Agent::image_path(const Step& step) {
 // afterwards. What an open gives is an answer of the module's, too.
 std::optional<BlockDevice> Agent::open_image(const Step& step, int flags, int& error) {
   error = ENOENT;
-  if (std::find(step.expect.begin(), step.expect.end(), ENOENT) == step.expect.end()) {
-    const std::string path = image_path(step);
-    try {
-      return BlockDevice(path, flags);
-    } catch (const std::system_error& failure) {
-      error = failure.code().value();
-      return std::nullopt;
-    }
-  }
-  const std::string snapshot = step.args.at("snapshot");
-  const std::string device = step.args.at("device");
-  const auto path = snapshots_.image(snapshot, device);
+  const bool may_be_gone =
+      std::find(step.expect.begin(), step.expect.end(), ENOENT) != step.expect.end();
+  const auto known = [&] {
+    return snapshots_.image(step.args.at("snapshot"), step.args.at("device"));
+  };
+  const auto path = may_be_gone ? known() : image_path(step);
   if (!path) return std::nullopt;
   try {
     BlockDevice image(*path, flags);
-    if (snapshots_.image(snapshot, device)) return image;
+    if (!may_be_gone || known()) return image;
   } catch (const std::system_error& failure) {
-    if (snapshots_.image(snapshot, device)) error = failure.code().value();
+    if (!may_be_gone || known()) error = failure.code().value();
   }
   return std::nullopt;
 }

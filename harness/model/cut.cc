@@ -653,11 +653,13 @@ SectorSet Cut::shown_after(const Copy& copy) const {
 // wait in memory for a place.
 bool Cut::corrupted_by(const Copy& copy) const {
   const std::uint64_t budget = facts_.expectations.budget_bytes / journal::kSectorBytes;
-  return std::any_of(snapshot_.events.begin(), snapshot_.events.end(), [&](const Event& event) {
-    if (event.low) return false;
-    return event.seen <= copy.returned || event.value != ENOSPC || budget == 0 ||
-           FreeSpace(facts_, snapshot_).first_stored_after(copy.returned) <= budget;
-  });
+  bool full_later = false;
+  for (const Event& event : snapshot_.events) {
+    if (event.low) continue;
+    if (event.seen <= copy.returned || event.value != ENOSPC || budget == 0) return true;
+    full_later = true;
+  }
+  return full_later && FreeSpace(facts_, snapshot_).first_stored_after(copy.returned) <= budget;
 }
 
 // What is lost is never read again: CORRUPTED explains no error of a sector that a later copy
